@@ -1,0 +1,5 @@
+#pragma once
+// Headers that Glibc's module map leaves out.
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/un.h>

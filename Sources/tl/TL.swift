@@ -1,0 +1,1 @@
+@main enum TL { static func main() {} }

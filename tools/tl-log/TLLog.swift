@@ -1,0 +1,1 @@
+@main enum TLLog { static func main() {} }
