@@ -126,6 +126,21 @@ public struct CBORReader: Sendable {
     return text
   }
 
+  /// Where the bytes of a text lie, after the same check as `text`.
+  public mutating func textRange(atMost maximum: Int = .max) throws(ByteError) -> Range<Int> {
+    let start = reader.offset
+    let range = try string(3, maximum)
+    let isASCII = reader.bytes.withUnsafeBytes { buffer in
+      var seen: UInt8 = 0
+      for index in range { seen |= buffer[index] }
+      return seen < 0x80
+    }
+    if !isASCII, String(validating: reader.bytes[range], as: UTF8.self) == nil {
+      throw ByteError(at: start, "text that is not UTF-8")
+    }
+    return range
+  }
+
   public mutating func arrayCount(atMost maximum: Int = .max) throws(ByteError) -> Int { try container(4, maximum) }
   public mutating func mapCount(atMost maximum: Int = .max) throws(ByteError) -> Int { try container(5, maximum) }
 
