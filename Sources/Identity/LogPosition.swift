@@ -16,17 +16,24 @@ public struct SequenceNumber: Hashable, Comparable, Sendable {
   @inlinable
   public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
 
-  /// - Precondition: the sum does not overflow; received numbers are checked against `maximum` first.
+  /// Saturates instead of overflowing, so a number that nobody has judged yet cannot trap.
   @inlinable
   public static func + (sequence: Self, distance: Int) -> Self {
-    SequenceNumber(UInt64(Int64(sequence.rawValue) + Int64(distance)))
+    let size = UInt64(distance.magnitude)
+    let (result, overflow) =
+      distance < 0
+      ? sequence.rawValue.subtractingReportingOverflow(size) : sequence.rawValue.addingReportingOverflow(size)
+    return SequenceNumber(overflow ? (distance < 0 ? 0 : .max) : result)
   }
 
   @inlinable
-  public static func - (sequence: Self, distance: Int) -> Self { sequence + -distance }
+  public static func - (sequence: Self, distance: Int) -> Self {
+    sequence + (distance == .min ? .max : -distance)
+  }
 
+  /// Exact up to `maximum`; numbers above it may wrap.
   @inlinable
-  public static func - (a: Self, b: Self) -> Int { Int(Int64(a.rawValue) - Int64(b.rawValue)) }
+  public static func - (a: Self, b: Self) -> Int { Int(truncatingIfNeeded: a.rawValue &- b.rawValue) }
 }
 
 extension SequenceNumber: CustomStringConvertible {
