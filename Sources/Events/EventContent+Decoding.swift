@@ -159,7 +159,14 @@ extension EventContent.Carry {
       }
     }
     self.init(header: try header.orThrow("no header", reader), payload: try payload.orThrow("no payload", reader))
-    if self.header.kind == .carry { throw ByteError(at: reader.offset, "a carry of a carry") }
+    guard [.post, .profile, .delete].contains(self.header.kind) else {
+      throw ByteError(at: reader.offset, "a carry of a \(self.header.kind.name)")
+    }
+    // A carried event counts as itself, so its header must be one that a chain can hold.
+    var judge = HeaderJudge(person: nil)
+    if let rule = judge.judge(self.header) {
+      throw ByteError(at: reader.offset, "a carried header that breaks the rule of \(rule)")
+    }
     if !self.header.matches(self.payload) {
       throw ByteError(at: reader.offset, "a carried payload that is not its header's")
     }

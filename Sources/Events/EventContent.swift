@@ -90,7 +90,8 @@ public enum EventContent: Hashable, Sendable {
     }
   }
 
-  /// An earlier event kept alive by a later one.
+  /// An earlier post, profile or delete of the same person, kept alive by a later event. That its log is the person's
+  /// is for the reader to check, who knows the person record.
   public struct Carry: Hashable, Sendable {
     public var header: EventHeader
     public var payload: [UInt8]

@@ -82,8 +82,10 @@ public struct EventHeader: Hashable, Sendable {
     self.live = live
   }
 
-  /// The lowest sequence number that the author still vouches for.
-  public var floor: SequenceNumber { SequenceNumber(sequence.rawValue - min(UInt64(live), sequence.rawValue - 1)) }
+  /// The lowest sequence number that the author still vouches for; 1 when the header claims more than exists.
+  public var floor: SequenceNumber {
+    SequenceNumber(sequence.rawValue > UInt64(live) ? sequence.rawValue - UInt64(live) : 1)
+  }
 
   public var encoded: [UInt8] {
     [UInt8](unsafeUninitializedCapacity: Self.byteCount) { buffer, count in
@@ -186,8 +188,13 @@ extension EventHeader {
   }
 
   /// Expired := id time + ttl + 60 s < now, by the store's own clock (DESIGN §10).
+  /// No bytes of a header can overflow here: an id holds less than 2⁴³ ms, a ttl less than 2⁴³.
   @inlinable
   public func isExpired(at now: Timestamp) -> Bool {
     ttl > 0 && id.time.milliseconds + Int64(ttl) * 1000 + 60_000 < now.milliseconds
   }
+
+  /// The time under which a post is shown: its own date where it has one, never after its id (DESIGN §6).
+  @inlinable
+  public func shownTime(written: Timestamp?) -> Timestamp { min(written ?? id.time, id.time) }
 }

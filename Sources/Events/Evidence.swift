@@ -35,27 +35,45 @@ public struct Evidence: Hashable, Sendable {
   /// From the first difference to the next signature is at most one chunk; a broken rule needs up to one more before it.
   public static let branchCountMaximum = 2 * HeaderJudge.chunkCountMaximum
 
-  /// Two branches that leave the same event. Nil when they do not prove a fork of this log.
-  public init?(fork a: Branch, _ b: Branch, log: LogID) {
+  /// Two branches that leave the same event, or begin the log twice. Nil when they do not prove a fork of this log.
+  public init?(fork a: Branch, _ b: Branch, log: LogID, person: PersonID) {
     guard Self.isAuthentic(a, log), Self.isAuthentic(b, log), let first = a.headers.first, let other = b.headers.first,
-      first.sequence == other.sequence, first.previous == other.previous, first != other
+      first.sequence == other.sequence, first.sequence >= .first, first.sequence <= .maximum, first != other,
+      first.previous == other.previous || first.sequence == .first
     else { return nil }
     kind = .fork
     // One order, so that two finders of the same fork write the same bytes.
     branches = a.headers[0].encoded.lexicographicallyPrecedes(b.headers[0].encoded) ? [a, b] : [b, a]
     cut = first.sequence
-    previous = first.previous
+    previous = cut == .first ? person.cast() : first.previous
   }
 
-  /// A branch with a header that breaks a rule. Nil when every header keeps them.
+  /// A branch with a header that breaks a rule. Nil when every header keeps them, and for a lone header whose place in
+  /// the chain cannot be told: what it says of its own sequence number is then what is wrong with it.
   public init?(ruleBreak branch: Branch, log: LogID, person: PersonID) {
     guard Self.isAuthentic(branch, log) else { return nil }
     var judge = HeaderJudge(person: person)
-    guard let broken = branch.headers.first(where: { judge.judge($0) != nil }) else { return nil }
+    var rule: RuleBreak?
+    guard
+      let index = branch.headers.firstIndex(where: {
+        rule = judge.judge($0)
+        return rule != nil
+      })
+    else { return nil }
+    let broken = branch.headers[index]
     kind = .ruleBreak
     branches = [branch]
-    cut = broken.sequence
-    previous = broken.previous
+    // The cut is where the header hangs in the chain, not where it claims to stand.
+    if index > 0 {
+      cut = branch.headers[index - 1].sequence + 1
+    } else if broken.previous == person.cast() {
+      cut = .first
+    } else if rule != .sequence {
+      cut = broken.sequence
+    } else {
+      return nil
+    }
+    previous = cut == .first ? person.cast() : broken.previous
   }
 
   /// version u8 = 1 | kind u8 | each branch: count u16, count × 128 header bytes, signature 64.
@@ -91,7 +109,7 @@ public struct Evidence: Hashable, Sendable {
     }
     let made: Evidence?
     switch kind {
-    case .fork: made = Evidence(fork: try branch(), try branch(), log: log)
+    case .fork: made = Evidence(fork: try branch(), try branch(), log: log, person: person)
     case .ruleBreak: made = Evidence(ruleBreak: try branch(), log: log, person: person)
     }
     try reader.expectEnd()

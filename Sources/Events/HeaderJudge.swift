@@ -13,7 +13,7 @@ public enum RuleBreak: Hashable, Sendable {
   case live
   /// The payloads of a chunk of several events sum to more than 32,768 bytes.
   case chunkBytes
-  /// At sequence 1, `previous` is not the person id.
+  /// At sequence 1 `previous` is not the person id, or it is elsewhere.
   case origin
 }
 
@@ -48,10 +48,8 @@ public struct HeaderJudge: Sendable {
     if header.id.rawValue >> 63 != 0 { return .id }
     if header.payloadBytes > EventHeader.payloadBytesMaximum { return .payloadBytes }
     if UInt64(header.live) > header.sequence.rawValue - 1 { return .live }
-    if header.sequence == .first {
-      if header.place != 0 { return .place }
-      if let person, header.previous != person.cast() { return .origin }
-    }
+    if header.sequence == .first, header.place != 0 { return .place }
+    if let person, (header.previous == person.cast()) != (header.sequence == .first) { return .origin }
     if let last {
       if header.sequence != last.sequence + 1 { return .sequence }
       if header.id <= last.id { return .id }

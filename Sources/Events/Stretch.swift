@@ -69,8 +69,10 @@ public struct Stretch: Sendable {
 /// id of the first u64 | place of the first u8 | kinds n × u8 | flags n × u8 | presence n × u8 (0, or why absent)
 /// times (n−1) × zigzag varint of the milliseconds' difference | lows n−1 × zigzag varint of the low 22 bits' difference
 /// ttls n × varint | lives n × zigzag varint of live − (live before + 1), before the first: sequence − 2
-/// sizes n × varint | hashes 32 for each absent payload of more than 0 bytes | payloads
+/// sizes n × varint | hashes 32 for each absent payload | payloads
 /// ```
+///
+/// Any header a log key can sign has such a form, rule-abiding or not: a relay is never blamed for what an author signed.
 public enum StretchColumns {
   /// Upper bound of the raw bytes of a stretch: the payloads of a chunk and every column at its longest.
   public static let rawBytesMaximum = Int(EventHeader.payloadBytesMaximum) + HeaderJudge.chunkCountMaximum * 70 + 9
@@ -103,9 +105,13 @@ public enum StretchColumns {
     }
     for event in events { writer.varint(UInt64(event.header.payloadBytes)) }
     for event in events {
-      if case .absent = event.payload, event.header.payloadBytes > 0 { writer.append(event.header.payloadHash) }
+      if case .absent = event.payload { writer.append(event.header.payloadHash) }
     }
-    for event in events { if case .present(let bytes) = event.payload { writer.append(bytes) } }
+    for event in events {
+      guard case .present(let bytes) = event.payload else { continue }
+      precondition(bytes.count == event.header.payloadBytes, "\(bytes.count) payload bytes for \(event.header)")
+      writer.append(bytes)
+    }
     return writer.bytes
   }
 
@@ -162,7 +168,7 @@ public enum StretchColumns {
     }
     var sizes = [Int](repeating: 0, count: count)
     for index in 0..<count {
-      sizes[index] = try columns.count(atMost: Int(EventHeader.payloadBytesMaximum))
+      sizes[index] = try columns.count(atMost: Int(UInt32.max))
       store(UInt32(sizes[index]), in: &headers, at: index * 128 + 84)
     }
     var slots: [Stretch.PayloadSlot] = []
@@ -173,17 +179,7 @@ public enum StretchColumns {
         slots.append(.present(0..<0))
       } else if let reason = Absence(rawValue: state) {
         slots.append(.absent(reason))
-        if sizes[index] > 0 {
-          let hash = try columns.take(32)
-          headers.withUnsafeMutableBytes { target in
-            raw.withUnsafeBytes {
-              UnsafeMutableRawBufferPointer(rebasing: target[(index * 128 + 88)...]).copyMemory(
-                from: UnsafeRawBufferPointer(rebasing: $0[hash]))
-            }
-          }
-        } else {
-          put(Digest(hashing: []), in: &headers, at: index * 128 + 88)
-        }
+        put(try columns.bytes32(), in: &headers, at: index * 128 + 88)
       } else {
         throw ByteError(at: presence.lowerBound + index, "unknown presence \(state)")
       }

@@ -158,12 +158,12 @@ struct SampleLog {
     func branch(_ log: SampleLog) -> Evidence.Branch {
       .init(headers: [log.events[4].header], signature: log.events[4].header.sign(with: log.key))
     }
-    let one = try #require(Evidence(fork: branch(a), branch(b), log: a.key.publicKey))
-    #expect(Evidence(fork: branch(b), branch(a), log: a.key.publicKey) == one)
+    let one = try #require(Evidence(fork: branch(a), branch(b), log: a.key.publicKey, person: a.person))
+    #expect(Evidence(fork: branch(b), branch(a), log: a.key.publicKey, person: a.person) == one)
     #expect(one.cut == SequenceNumber(5))
     #expect(one.previous == a.events[3].header.hash)
     #expect(try Evidence(decoding: one.encoded, log: a.key.publicKey, person: a.person) == one)
-    #expect(Evidence(fork: branch(a), branch(a), log: a.key.publicKey) == nil)
+    #expect(Evidence(fork: branch(a), branch(a), log: a.key.publicKey, person: a.person) == nil)
     #expect(throws: ByteError.self) {
       try Evidence(decoding: one.encoded, log: SigningKey().publicKey, person: a.person)
     }
