@@ -4,7 +4,9 @@ import PackageDescription
 // A package of its own, because its unsafe flags would keep others from depending on the main one.
 
 /// One folder in Sources each. README.md says how to add one.
-let decoders = ["FuzzBytes", "FuzzCBOR"]
+let decoders = [
+  "FuzzBytes", "FuzzCBOR", "FuzzContent", "FuzzEnvelope", "FuzzEvidence", "FuzzHeader", "FuzzStretch",
+]
 
 let package = Package(
   name: "fuzz",

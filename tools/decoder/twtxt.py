@@ -1,8 +1,9 @@
 """Reads twtxt feeds strictly, by the rules that `tl import twtxt` states, with nothing of its code.
 
 A feed is UTF-8 split at LF; one CR before the LF belongs to the line end, any other CR is text. A line is empty, a comment
-(begins with `#`), a post (RFC 3339 date-time, TAB, text), or malformed. Lines of white space alone are malformed. The text
-is whatever follows the first TAB, also nothing. Fractions of a second below a millisecond are cut off.
+(begins with `#`), a post (RFC 3339 date-time, TAB, text), or malformed. A line of white space alone is malformed. The text
+is whatever follows the first TAB, white space and nothing included, up to the 8,192 bytes of a post. Fractions of a second
+below a millisecond are cut off.
 """
 import datetime
 import gzip
@@ -10,7 +11,10 @@ import re
 
 DATE_TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII)
+TEXT_BYTES = 8192
 EPOCH = datetime.datetime(1970, 1, 1)
+CYCLE_DAYS = 400 * 365 + 97  # the calendar repeats after so many days
+FIRST_OF_YEAR_1 = -62_135_596_800_000
 
 
 def milliseconds(text):
@@ -28,20 +32,21 @@ def milliseconds(text):
             return None
         offset = (int(offset_hours) * 60 + int(offset_minutes)) * (1 if sign == "+" else -1)
     # The year 0 is legal in RFC 3339 and unknown to datetime; it lies 400 years before the year 400, whose calendar it has.
-    cycles = 400 * 365 + 97 if year == 0 else 0
     try:
         date = datetime.datetime(year or 400, month, day)
     except ValueError:
         return None
-    days = (date - EPOCH).days - cycles
+    days = (date - EPOCH).days - (CYCLE_DAYS if year == 0 else 0)
     seconds = days * 86400 + hour * 3600 + (minute - offset) * 60 + second
     return seconds * 1000 + int((fraction or "0")[:3].ljust(3, "0"))
 
 
 def rfc3339(value):
     """The form in which tl prints a time: UTC, with milliseconds."""
-    moment = EPOCH + datetime.timedelta(milliseconds=value)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + ".%03dZ" % (value % 1000)
+    if value < FIRST_OF_YEAR_1:
+        return "0000" + rfc3339(value + CYCLE_DAYS * 86_400_000)[4:]
+    moment = EPOCH + datetime.timedelta(seconds=value // 1000)
+    return moment.isoformat(timespec="seconds") + ".%03dZ" % (value % 1000)
 
 
 class Feed:
@@ -74,6 +79,8 @@ class Feed:
                 self.malformed.append((number, "no TAB"))
             elif time is None:
                 self.malformed.append((number, "not an RFC 3339 date-time"))
+            elif len(words.encode("utf-8")) > TEXT_BYTES:
+                self.malformed.append((number, "text over 8,192 bytes"))
             else:
                 self.posts.append((time, number, words))
 
