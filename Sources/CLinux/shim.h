@@ -1,5 +1,16 @@
 #pragma once
-// Headers that Glibc's module map leaves out.
+// Headers that Glibc's module map leaves out. Do not add sys/socket.h: its names would move here from Glibc.
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/types.h>
 #include <sys/un.h>
+
+// Linux calls, types and values that the headers show only under _GNU_SOURCE, which one shim must not define alone.
+struct tl_peer_credentials {  // struct ucred, for SO_PEERCRED
+  pid_t pid;
+  uid_t uid;
+  gid_t gid;
+};
+struct sockaddr;
+int accept4(int, struct sockaddr *, unsigned int *, int);
+static const int tl_open_path_only = 010000000;  // O_PATH
