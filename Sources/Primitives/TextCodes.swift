@@ -36,8 +36,14 @@ public enum Hex {
 
 /// RFC 4648 §6 base32 in lower case and without padding, as used in fingerprints and tickets.
 public enum Base32 {
-  public static func encode(_ bytes: some Sequence<UInt8>) -> String {
+  public static func encode(_ bytes: some Collection<UInt8>) -> String {
+    String(decoding: digits(of: bytes), as: UTF8.self)
+  }
+
+  /// The same as ASCII bytes in one array that never moves, so that a caller can wipe a secret's text.
+  public static func digits(of bytes: some Collection<UInt8>) -> [UInt8] {
     var text: [UInt8] = []
+    text.reserveCapacity((bytes.count * 8 + 4) / 5)
     var buffer: UInt32 = 0
     var bits = 0
     for byte in bytes {
@@ -49,15 +55,19 @@ public enum Base32 {
       }
     }
     if bits > 0 { text.append(alphabet[Int(buffer << UInt32(5 - bits)) & 31]) }
-    return String(decoding: text, as: UTF8.self)
+    return text
   }
 
   /// Nil for a character outside the alphabet, an impossible length, or left-over bits that are not zero.
-  public static func decode(_ text: some StringProtocol) -> [UInt8]? {
+  public static func decode(_ text: some StringProtocol) -> [UInt8]? { decode(digits: text.utf8) }
+
+  /// The same from ASCII bytes.
+  public static func decode(digits: some Collection<UInt8>) -> [UInt8]? {
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(digits.count * 5 / 8)
     var buffer: UInt32 = 0
     var bits = 0
-    for unit in text.utf8 {
+    for unit in digits {
       guard let digit = value(of: unit) else { return nil }
       buffer = (buffer << 5 | UInt32(digit)) & 0xFFFF
       bits += 5
