@@ -55,8 +55,8 @@ extension PersonRecord {
       try reader.key(3)
       return (root, recovery, try reader.arrayCount(atMost: Self.statementMaximum))
     }
-    var statements: [Statement] = []
-    var slots: Set<Statement.Slot> = []
+    var statements: [PersonStatement] = []
+    var slots: Set<PersonStatement.Slot> = []
     statements.reserveCapacity(count)
     for index in 0..<count {
       let start = reader.offset
@@ -65,9 +65,9 @@ extension PersonRecord {
         try reader.skip()
         return start..<reader.offset
       }
-      let statement: Statement
+      let statement: PersonStatement
       do throws(ByteError) {
-        statement = try Statement(decoding: Array(bytes[range]))
+        statement = try PersonStatement(decoding: Array(bytes[range]))
       } catch {
         throw IdentityError(ByteError(at: start + error.offset, error.reason), in: place)
       }

@@ -58,7 +58,7 @@ extension PersonRecord {
   /// are not signed again, as nobody should sign what he cannot read; they stay in the record under the old root.
   /// - Throws: `.wrongKey` if `recovery` is not the recovery key, `.conflict` if `newRoot` is the current root, `.limit`.
   public mutating func rotate(
-    to newRoot: SigningKey, with recovery: SigningKey, keeping stands: (Statement) -> Bool = { _ in true }
+    to newRoot: SigningKey, with recovery: SigningKey, keeping stands: (PersonStatement) -> Bool = { _ in true }
   ) throws(IdentityError) {
     let place = "rotating the root of \(id.hex.prefix(8))"
     guard recovery.publicKey == self.recovery else {
@@ -67,7 +67,7 @@ extension PersonRecord {
     guard newRoot.publicKey != currentRoot else { throw IdentityError(.conflict, "this root is in force", in: place) }
     guard root.number < .max else { throw IdentityError(.limit, "no root number left", in: place) }
     let next = Root(number: root.number + 1, key: newRoot.publicKey)
-    var more = [Statement(kind: "rotate", root: next, fieldCount: 0, person: id, by: recovery)]
+    var more = [PersonStatement(kind: "rotate", root: next, fieldCount: 0, person: id, by: recovery)]
     for statement in statements where statement.root == root {
       switch statement.content {
       case .rotate, .unknown: break
@@ -93,7 +93,7 @@ extension PersonRecord {
     }
   }
 
-  private mutating func put(_ statement: Statement, in place: String) throws(IdentityError) {
+  private mutating func put(_ statement: PersonStatement, in place: String) throws(IdentityError) {
     var copy = self
     guard copy.add([statement]), copy.statements.contains(where: { $0 == statement }) else {
       throw IdentityError(.limit, "the record is full (\(Self.statementMaximum) statements)", in: place)
@@ -103,8 +103,8 @@ extension PersonRecord {
 
   private func certificate(
     _ device: PublicKey, _ number: UInt16, _ label: String, _ consent: Signature, _ root: Root, _ key: SigningKey
-  ) -> Statement {
-    Statement(kind: "certify", root: root, fieldCount: 4, person: id, by: key) { body in
+  ) -> PersonStatement {
+    PersonStatement(kind: "certify", root: root, fieldCount: 4, person: id, by: key) { body in
       body.unsigned(2)
       body.byteString(device)
       body.unsigned(3)
@@ -118,8 +118,8 @@ extension PersonRecord {
 
   private func revocationStatement(
     _ device: PublicKey, _ revocation: Revocation, _ root: Root, _ key: SigningKey
-  ) -> Statement {
-    Statement(kind: "revoke", root: root, fieldCount: 3, person: id, by: key) { body in
+  ) -> PersonStatement {
+    PersonStatement(kind: "revoke", root: root, fieldCount: 3, person: id, by: key) { body in
       body.unsigned(2)
       body.byteString(device)
       body.unsigned(3)

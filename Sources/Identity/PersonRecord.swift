@@ -29,19 +29,19 @@ public struct Device: Hashable, Sendable {
 ///
 /// A record proves itself against its id and never expires. Merging any records of one person in any order and
 /// grouping gives the same record: per slot (root, kind, subject) the bytewise lowest statement is kept, and of more
-/// than 4,096 slots the first in `Statement.Slot` order. Both rules look at a statement alone, which is why order cannot
+/// than 4,096 slots the first in `PersonStatement.Slot` order. Both rules look at a statement alone, which is why order cannot
 /// matter; rotations come first, so a statement never stays without the rotation that proves its root. So a thief of a
 /// root who fills the record is outranked by one rotation: what the new root says precedes all of his.
 public struct PersonRecord: Sendable {
   public static let statementMaximum = 4096
   /// Bound on the encoded form: every statement with the longest head, and the keys.
-  public static let byteMaximum = statementMaximum * Statement.byteMaximum + 128
+  public static let byteMaximum = statementMaximum * PersonStatement.byteMaximum + 128
 
   public let id: PersonID
   public let firstRoot: PublicKey
   public let recovery: PublicKey
   /// In bytewise order, one per slot.
-  public private(set) var statements: [Statement]
+  public private(set) var statements: [PersonStatement]
 
   // Derived from the statements.
   public private(set) var root: Root
@@ -61,7 +61,7 @@ public struct PersonRecord: Sendable {
     self.init(firstRoot: root.publicKey, recovery: recovery, statements: [])
   }
 
-  init(firstRoot: PublicKey, recovery: PublicKey, statements: [Statement]) {
+  init(firstRoot: PublicKey, recovery: PublicKey, statements: [PersonStatement]) {
     self.firstRoot = firstRoot
     self.recovery = recovery
     self.statements = statements
@@ -105,8 +105,8 @@ public struct PersonRecord: Sendable {
   }
 
   /// Adds statements that are known to be valid.
-  mutating func add(_ more: [Statement]) -> Bool {
-    var slots: [Statement.Slot: Statement] = [:]
+  mutating func add(_ more: [PersonStatement]) -> Bool {
+    var slots: [PersonStatement.Slot: PersonStatement] = [:]
     slots.reserveCapacity(statements.count + more.count)
     for statement in statements { slots[statement.slot] = statement }
     var changed = false

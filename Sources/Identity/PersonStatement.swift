@@ -29,7 +29,7 @@ public struct Root: Hashable, Sendable {
 ///       others    2: subject (32 bytes), then what their version defines: kept and passed on, never interpreted
 ///
 /// The person id is signed but not stored, so a statement belongs to one person even where a key has two.
-public struct Statement: Hashable, Sendable {
+public struct PersonStatement: Hashable, Sendable {
   /// A statement takes at most 512 bytes: four times what the longest of ours needs without its label.
   public static let byteMaximum = 512
   public static let kindByteMaximum = 16
@@ -183,7 +183,7 @@ public struct Statement: Hashable, Sendable {
   }
 }
 
-extension Statement {
+extension PersonStatement {
   /// The place of which a record holds one statement, and the order in which places are kept when there are more than
   /// a record may hold: rotations; then the statements of each root, the outranking root first; within a root
   /// revocations, certificates, other kinds; then bytewise. It depends on nothing but the statement.
@@ -214,7 +214,7 @@ extension Statement {
 
   /// Bytewise. Numbers in CBOR's shortest form order as their bytes do, so of two revocations of one device the one
   /// with the lower sequence precedes.
-  func precedes(_ other: Statement) -> Bool {
+  func precedes(_ other: PersonStatement) -> Bool {
     bytes.withUnsafeBytes { mine in
       other.bytes.withUnsafeBytes { theirs in
         // Statements of one root share their first sixty bytes, so eight are compared at a time.
