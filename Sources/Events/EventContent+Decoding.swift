@@ -7,6 +7,7 @@ extension EventContent {
   /// - Returns: nil for a kind that has no content known here.
   /// - Throws: where and how a payload of a known kind is malformed. Such an event is kept and not shown.
   public init?(_ kind: EventKind, _ bytes: [UInt8], _ range: Range<Int>) throws(ByteError) {
+    guard [.post, .follow, .unfollow, .delete, .profile, .carry].contains(kind) else { return nil }
     guard range.count >= ContentLimits.saltBytes else { throw ByteError(at: range.lowerBound, "no salt") }
     var reader = CBORReader(bytes, (range.lowerBound + ContentLimits.saltBytes)..<range.upperBound)
     switch kind {

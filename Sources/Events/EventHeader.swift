@@ -182,6 +182,11 @@ extension EventHeader {
 
   public func isSigned(by signature: Signature) -> Bool { log.verifies(signature, of: encoded, in: .event) }
 
+  /// Whether the payload is content in the clear. An event with any flag is kept and replicated, and not shown: the bits
+  /// but the first are not known yet.
+  @inlinable
+  public var isPlain: Bool { flags == 0 }
+
   /// Whether `payload` is this event's, by length and hash.
   public func matches(_ payload: [UInt8]) -> Bool {
     payload.count == Int(payloadBytes) && Digest(hashing: payload) == payloadHash
