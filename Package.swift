@@ -16,6 +16,7 @@ let strict: [SwiftSetting] = [
 /// sources to it, and says which system modules each target may import.
 let modules: [(name: String, uses: [String])] = [
   ("Primitives", []),
+  ("Terminal", ["Primitives"]),
   ("Identity", ["Primitives", "CSodium"]),
   ("Events", ["Primitives", "Identity"]),
   ("Replication", ["Primitives", "Identity", "Events"]),
@@ -57,10 +58,10 @@ let package = Package(
     .systemLibrary(name: "CLinux"),
     .executableTarget(
       name: "tl",
-      dependencies: ["Primitives", "Identity", "Events", "Store", "Timelines", "Node", "Simulator"],
+      dependencies: ["Primitives", "Terminal", "Identity", "Events", "Store", "Timelines", "Node", "Simulator"],
       swiftSettings: strict),
     .executableTarget(
-      name: "tl-log", dependencies: ["Primitives", "Identity", "Events", "Store"], path: "tools/tl-log",
+      name: "tl-log", dependencies: ["Primitives", "Terminal", "Identity", "Events", "Store"], path: "tools/tl-log",
       swiftSettings: strict),
     .executableTarget(
       name: "tl-bench",

@@ -1,1 +1,7 @@
-@main enum TL { static func main() {} }
+import Terminal
+
+@main enum TL {
+  static func main() {
+    table.main { _ in nil }
+  }
+}
