@@ -20,6 +20,7 @@ enum ModuleMap {
 
   static let rules: [Rule] = [
     Rule("Sources/Primitives", []),
+    Rule("Sources/Terminal", ["Primitives"] + shell),
     Rule("Sources/Identity", ["Primitives", "CSodium"]),
     Rule("Sources/Events", ["Primitives", "Identity"]),
     Rule("Sources/Replication", ["Primitives", "Identity", "Events"]),
@@ -29,8 +30,8 @@ enum ModuleMap {
     Rule("Sources/Node", pure + ["Store", "Timelines", "Transport", "Dispatch"] + shell),
     Rule("Sources/Node/Core", pure),
     Rule("Sources/Simulator", pure + ["Store", "Timelines", "Node"]),
-    Rule("Sources/tl", pure + ["Store", "Timelines", "Node", "Simulator", "Dispatch"] + shell),
-    Rule("tools/tl-log", ["Primitives", "Identity", "Events", "Store"] + shell),
+    Rule("Sources/tl", pure + ["Terminal", "Store", "Timelines", "Node", "Simulator", "Dispatch"] + shell),
+    Rule("tools/tl-log", ["Primitives", "Terminal", "Identity", "Events", "Store"] + shell),
     Rule(
       "benchmarks/tl-bench",
       pure + ["Store", "Timelines", "Transport", "Node", "CSQLite", "CLZ4", "CSodium", "Dispatch"] + shell),
