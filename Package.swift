@@ -35,9 +35,8 @@ let libraries = modules.map { module in
 let tests = (modules.map(\.name) + ["Architecture"]).map { name in
   Target.testTarget(
     name: name + "Tests",
-    dependencies: (modules.first { $0.name == name }.map { [$0.name] + $0.uses } ?? []).map {
-      .init(stringLiteral: $0)
-    },
+    dependencies: ((modules.first { $0.name == name }.map { [$0.name] + $0.uses } ?? [])
+      + (["Replication", "Node"].contains(name) ? ["Simulator"] : [])).map { .init(stringLiteral: $0) },
     swiftSettings: strict)
 }
 

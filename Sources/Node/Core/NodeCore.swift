@@ -1,0 +1,389 @@
+public import Identity
+public import Primitives
+public import Replication
+
+/// Everything a node decides: whom to dial, which sessions run, who is banned, in which order things are stored and
+/// said. The runtime executes its effects and reports what happened; the simulator does the same with another clock,
+/// network and disk.
+///
+/// Durable before told: what arrived or was appended is spoken of only in reply to the store's word that it is on disk.
+public struct NodeCore: Sendable {
+  /// One transport connection, numbered by the runtime.
+  public struct ConnectionID: Hashable, Comparable, Sendable {
+    public let rawValue: UInt64
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+  }
+
+  /// One request to the store; replies carry it back.
+  public struct StoreTicket: Hashable, Sendable {
+    public let rawValue: UInt64
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  }
+
+  /// One command of the user to sync with peers.
+  public struct SyncID: Hashable, Sendable {
+    public let rawValue: UInt64
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  }
+
+  public enum Input: Sendable {
+    /// Sync with these peers, one after the other.
+    case sync(SyncID, [Target], Exchange.Options)
+    /// Ask the holder of a root key for a certificate.
+    case join(SyncID, Target, Message.JoinRequest)
+    case connected(ConnectionID, node: PublicKey, dialled: DialID?)
+    case dialFailed(DialID, String)
+    case received(ConnectionID, type: UInt8, body: [UInt8])
+    case unsent(ConnectionID, Int)
+    case disconnected(ConnectionID, String?)
+    case store(StoreTicket, StoreReply)
+    /// The answer to `.certify`: the record that names the new device, or nil for a refusal.
+    case certified(ConnectionID, [UInt8]?)
+    case deadlineReached
+  }
+
+  public enum Effect: Hashable, Sendable {
+    case dial(DialID, Target)
+    case send(ConnectionID, Message)
+    case pauseReading(ConnectionID)
+    case resumeReading(ConnectionID)
+    /// After what was sent has left.
+    case close(ConnectionID)
+    case store(StoreTicket, StoreRequest)
+    case certify(ConnectionID, Message.JoinRequest)
+    case sessionEnded(SessionEnd)
+    case syncEnded(SyncID, [SessionEnd])
+    case joined(SyncID, record: [UInt8]?, reason: String?)
+  }
+
+  /// A peer to dial, and the node key it must have, if that is known.
+  public struct Target: Hashable, Sendable {
+    public var address: String
+    public var node: PublicKey?
+
+    public init(address: String, node: PublicKey? = nil) {
+      self.address = address
+      self.node = node
+    }
+  }
+
+  public struct DialID: Hashable, Sendable {
+    public let rawValue: UInt64
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  }
+
+  /// How a session, or the attempt at one, ended.
+  public struct SessionEnd: Hashable, Sendable {
+    /// The sync it was part of; nil for a session that the peer began.
+    public var sync: SyncID?
+    public var target: Target?
+    public var node: PublicKey?
+    public var connection: ConnectionID?
+    /// Nil when no session came about.
+    public var report: ExchangeReport?
+    /// In words, when it did not end well.
+    public var failure: String?
+  }
+
+  public struct Limits: Sendable {
+    /// Sessions at a time; each may hold a backlog of some megabytes.
+    public var sessionsMaximum = 64
+    /// A connection that says nothing is closed after this.
+    public var greetingMaximum = Duration.seconds(10)
+    /// First ban of a peer that broke the rules; doubles with each further one.
+    public var banFirst = Duration.seconds(3600)
+    public var banMaximum = Duration.seconds(86_400)
+    /// Offenders remembered; the ban that ends first makes room.
+    public var offendersMaximum = 4_096
+
+    public init() {}
+  }
+
+  enum Session: Sendable {
+    /// Accepted; the first frame says what the peer wants.
+    case undecided(since: Instant)
+    case exchange(Exchange, sync: SyncID?)
+    /// We wait for a certificate.
+    case joining(SyncID, since: Instant)
+    /// The peer waits for a certificate from us.
+    case certifying(since: Instant)
+    /// Everything is said; the transport is closing.
+    case closing
+  }
+
+  struct Connection: Sendable {
+    var node: PublicKey
+    var target: Target?
+    var session: Session
+  }
+
+  struct RunningSync: Sendable {
+    var rest: [Target]
+    var options: Exchange.Options
+    var ends: [SessionEnd] = []
+  }
+
+  enum Dial: Sendable {
+    case sync(SyncID, Target)
+    case join(SyncID, Target, Message.JoinRequest)
+  }
+
+  let limits: Limits
+  var connections: [ConnectionID: Connection] = [:]
+  var dials: [DialID: Dial] = [:]
+  var syncs: [SyncID: RunningSync] = [:]
+  var tickets: [StoreTicket: ConnectionID] = [:]
+  var offenders: [PublicKey: (until: Instant, ban: Duration)] = [:]
+  var nextTicket: UInt64 = 0
+  var nextDial: UInt64 = 0
+
+  public init(limits: Limits = Limits()) { self.limits = limits }
+
+  /// When `.deadlineReached` is due; nil while nothing waits.
+  public var nextDeadline: Instant? {
+    connections.values.compactMap { connection -> Instant? in
+      switch connection.session {
+      case .undecided(let since), .joining(_, let since), .certifying(let since): since + limits.greetingMaximum
+      case .exchange(let exchange, _): exchange.nextDeadline
+      case .closing: nil
+      }
+    }.min()
+  }
+
+  public var sessionCount: Int { connections.count }
+
+  /// The sync that a request to the store is part of.
+  public func sync(of ticket: StoreTicket) -> SyncID? {
+    guard let id = tickets[ticket], case .exchange(_, let sync) = connections[id]?.session else { return nil }
+    return sync
+  }
+
+  public mutating func handle(_ input: Input, at now: Instant) -> [Effect] {
+    switch input {
+    case .sync(let sync, let targets, let options):
+      syncs[sync] = RunningSync(rest: targets, options: options)
+      return nextTarget(of: sync)
+    case .join(let sync, let target, let request):
+      return dial(.join(sync, target, request), target)
+    case .connected(let id, let node, let dialled): return connected(id, node, dialled, now)
+    case .dialFailed(let dialID, let reason): return dialFailed(dialID, reason)
+    case .received(let id, let type, let body): return received(id, type, body, now)
+    case .unsent(let id, let bytes): return drive(id, .unsent(bytes), now)
+    case .disconnected(let id, let reason): return disconnected(id, reason)
+    case .store(let ticket, let reply):
+      guard let id = tickets.removeValue(forKey: ticket) else { return [] }
+      return drive(id, .store(reply), now)
+    case .certified(let id, let record): return certified(id, record)
+    case .deadlineReached: return deadlineReached(now)
+    }
+  }
+
+  // MARK: Connections
+
+  private mutating func connected(_ id: ConnectionID, _ node: PublicKey, _ dialled: DialID?, _ now: Instant) -> [Effect]
+  {
+    let dial = dialled.flatMap { dials.removeValue(forKey: $0) }
+    var connection = Connection(node: node, target: nil, session: .undecided(since: now))
+    switch dial {
+    case nil:
+      connections[id] = connection
+      if isBanned(node, now) { return refuse(id, .refused) }
+      if connections.count > limits.sessionsMaximum { return refuse(id, .busy) }
+      return []
+    case .join(let sync, let target, let request):
+      connection.target = target
+      connection.session = .joining(sync, since: now)
+      connections[id] = connection
+      if let expected = target.node, expected != node {
+        return end(id, "the peer at \(target.address) has another key than the ticket says")
+      }
+      return [.send(id, .join(request))]
+    case .sync(let sync, let target):
+      connection.target = target
+      var exchange = Exchange(role: .initiator, node: node, options: syncs[sync]?.options ?? .init(), at: now)
+      let effects = exchange.start()
+      connection.session = .exchange(exchange, sync: sync)
+      connections[id] = connection
+      if let expected = target.node, expected != node {
+        return end(id, "the peer at \(target.address) has another key than expected")
+      }
+      return translate(effects, of: id)
+    }
+  }
+
+  private mutating func received(_ id: ConnectionID, _ type: UInt8, _ body: [UInt8], _ now: Instant) -> [Effect] {
+    guard let connection = connections[id] else { return [] }
+    if case .closing = connection.session { return [] }
+    let message: Message
+    do {
+      // A frame type of a later version is stepped over.
+      guard let known = try Message(type: type, body: body) else { return [] }
+      message = known
+    } catch {
+      ban(connection.node, now)
+      return [.send(id, .bye(.fault))] + end(id, "unreadable \(Message.name(ofType: type)) frame: \(error)")
+    }
+    switch connection.session {
+    case .exchange: return drive(id, .received(message), now)
+    case .undecided:
+      if case .join(let request) = message {
+        connections[id]!.session = .certifying(since: now)
+        return [.certify(id, request)]
+      }
+      var exchange = Exchange(role: .responder, node: connection.node, options: .init(), at: now)
+      let effects = exchange.start()
+      connections[id]!.session = .exchange(exchange, sync: nil)
+      return translate(effects, of: id) + drive(id, .received(message), now)
+    case .joining(let sync, _):
+      switch message {
+      case .joined(let record):
+        connections[id]!.session = .closing
+        return [.joined(sync, record: record, reason: nil), .close(id)]
+      case .bye(let reason): return end(id, "the peer refused: \(reason)")
+      default: return end(id, "the peer answered with \(Message.name(ofType: type))")
+      }
+    case .certifying, .closing: return []
+    }
+  }
+
+  /// Hands an input to the session's machine and turns what it wants into effects.
+  private mutating func drive(_ id: ConnectionID, _ input: Exchange.Input, _ now: Instant) -> [Effect] {
+    // Take the machine out, so that it is changed in place and not copied.
+    guard let index = connections.index(forKey: id),
+      case .exchange(var exchange, let sync) = connections.values[index].session
+    else { return [] }
+    connections.values[index].session = .closing
+    let effects = exchange.handle(input, at: now)
+    connections.values[index].session = .exchange(exchange, sync: sync)
+    if case .fault = exchange.report.ending { ban(exchange.node, now) }
+    return translate(effects, of: id)
+  }
+
+  private mutating func translate(_ effects: [Exchange.Effect], of id: ConnectionID) -> [Effect] {
+    var translated: [Effect] = []
+    for effect in effects {
+      switch effect {
+      case .send(let message): translated.append(.send(id, message))
+      case .store(let request):
+        let ticket = StoreTicket(nextTicket)
+        nextTicket += 1
+        tickets[ticket] = id
+        translated.append(.store(ticket, request))
+      case .pauseReading: translated.append(.pauseReading(id))
+      case .resumeReading: translated.append(.resumeReading(id))
+      case .close(let ending): translated += end(id, Self.words(for: ending))
+      }
+    }
+    return translated
+  }
+
+  private mutating func disconnected(_ id: ConnectionID, _ reason: String?) -> [Effect] {
+    guard let connection = connections[id] else { return [] }
+    defer { connections[id] = nil }
+    if case .closing = connection.session { return [] }
+    return conclude(id, connection, reason ?? "the connection ended early")
+  }
+
+  /// Closes a connection and says how its session ended.
+  mutating func end(_ id: ConnectionID, _ failure: String?) -> [Effect] {
+    guard let connection = connections[id] else { return [] }
+    if case .closing = connection.session { return [] }
+    connections[id]!.session = .closing
+    return [.close(id)] + conclude(id, connection, failure)
+  }
+
+  private mutating func conclude(_ id: ConnectionID, _ connection: Connection, _ failure: String?) -> [Effect] {
+    switch connection.session {
+    case .joining(let sync, _): return [.joined(sync, record: nil, reason: failure)]
+    case .exchange(let exchange, let sync):
+      // A cut after both sides were done loses nothing but the farewell.
+      let failure = exchange.report.ending == .finished ? nil : failure
+      let end = SessionEnd(
+        sync: sync, target: connection.target, node: connection.node, connection: id, report: exchange.report,
+        failure: failure)
+      guard let sync else { return [.sessionEnded(end)] }
+      syncs[sync]?.ends.append(end)
+      return [.sessionEnded(end)] + nextTarget(of: sync)
+    case .undecided, .certifying, .closing: return []
+    }
+  }
+
+  private mutating func refuse(_ id: ConnectionID, _ reason: Message.Farewell) -> [Effect] {
+    connections[id]?.session = .closing
+    return [.send(id, .bye(reason)), .close(id)]
+  }
+
+  private mutating func certified(_ id: ConnectionID, _ record: [UInt8]?) -> [Effect] {
+    guard case .certifying = connections[id]?.session else { return [] }
+    connections[id]!.session = .closing
+    return [.send(id, record.map { .joined($0) } ?? .bye(.refused)), .close(id)]
+  }
+
+  private mutating func deadlineReached(_ now: Instant) -> [Effect] {
+    var effects: [Effect] = []
+    for id in connections.keys.sorted() {
+      switch connections[id]!.session {
+      case .undecided(let since), .joining(_, let since), .certifying(let since):
+        if since + limits.greetingMaximum <= now { effects += end(id, "no answer in \(limits.greetingMaximum)") }
+      case .exchange: effects += drive(id, .deadlineReached, now)
+      case .closing: break
+      }
+    }
+    return effects
+  }
+
+  // MARK: Syncs
+
+  private mutating func nextTarget(of sync: SyncID) -> [Effect] {
+    guard let running = syncs[sync] else { return [] }
+    guard let target = running.rest.first else {
+      syncs[sync] = nil
+      return [.syncEnded(sync, running.ends)]
+    }
+    syncs[sync]!.rest.removeFirst()
+    return dial(.sync(sync, target), target)
+  }
+
+  private mutating func dial(_ dial: Dial, _ target: Target) -> [Effect] {
+    let id = DialID(nextDial)
+    nextDial += 1
+    dials[id] = dial
+    return [.dial(id, target)]
+  }
+
+  private mutating func dialFailed(_ id: DialID, _ reason: String) -> [Effect] {
+    switch dials.removeValue(forKey: id) {
+    case nil: return []
+    case .join(let sync, _, _): return [.joined(sync, record: nil, reason: reason)]
+    case .sync(let sync, let target):
+      syncs[sync]?.ends.append(
+        SessionEnd(sync: sync, target: target, node: nil, connection: nil, report: nil, failure: reason))
+      return nextTarget(of: sync)
+    }
+  }
+
+  // MARK: Offenders
+
+  private func isBanned(_ node: PublicKey, _ now: Instant) -> Bool { offenders[node].map { now < $0.until } ?? false }
+
+  private mutating func ban(_ node: PublicKey, _ now: Instant) {
+    let span = min(offenders[node].map { $0.ban * 2 } ?? limits.banFirst, limits.banMaximum)
+    if offenders.count >= limits.offendersMaximum, offenders[node] == nil,
+      let first = offenders.min(by: { ($0.value.until, $0.key) < ($1.value.until, $1.key) })
+    {
+      offenders[first.key] = nil
+    }
+    offenders[node] = (now + span, span)
+  }
+
+  private static func words(for ending: Exchange.Ending) -> String? {
+    switch ending {
+    case .finished: nil
+    case .farewell(let reason): "the peer ended the session: \(reason)"
+    case .fault(let what): "the peer broke the protocol: \(what)"
+    case .stalled: "nothing moved for too long"
+    case .trouble(let what): what
+    }
+  }
+}

@@ -1,0 +1,304 @@
+import Dispatch
+import Identity
+import Primitives
+public import Replication
+public import Transport
+
+/// Drives a `NodeCore`: sockets in, effects out. It decides nothing.
+///
+/// All of it runs on one queue. The store has its own; its replies come back as inputs.
+public actor NodeRuntime<Store: StoreAnswering> {
+  private nonisolated let executor = QueueExecutor("tl.node")
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+  private let context: PeerContext
+  private let store: StoreWorker<Store>
+  private var core: NodeCore
+  private var links: [NodeCore.ConnectionID: Link] = [:]
+  private var dials: [NodeCore.DialID: PeerConnection] = [:]
+  private var listeners: [PeerListener] = []
+  private var syncs: [NodeCore.SyncID: SyncWaiter] = [:]
+  private var joins: [NodeCore.SyncID: CheckedContinuation<[UInt8], any Error>] = [:]
+  private var certifier: (@Sendable (Message.JoinRequest) async -> [UInt8]?)?
+  private var quiet: [CheckedContinuation<Void, Never>] = []
+  private var timer: (any DispatchSourceTimer)?
+  private var inputs: [NodeCore.Input] = []
+  private var isHandling = false
+  private var nextID: UInt64 = 1
+
+  /// One connection and what it cost.
+  private struct Link {
+    let connection: PeerConnection
+    var traffic = Traffic()
+  }
+
+  private struct SyncWaiter {
+    let continuation: CheckedContinuation<[SyncOutcome], Never>
+    let progress: (@Sendable (SyncProgress) -> Void)?
+    var outcomes: [SyncOutcome] = []
+    var events = 0
+    var received = 0
+  }
+
+  public init(
+    identity: TLSIdentity, store: StoreWorker<Store>, limits: NodeCore.Limits = .init(),
+    peerLimits: PeerLimits = .init()
+  ) {
+    context = PeerContext(queue: executor.queue, identity: identity, limits: peerLimits)
+    self.store = store
+    core = NodeCore(limits: limits)
+  }
+
+  // MARK: Commands
+
+  /// Accepts peers at `address`; port 0 picks one. Returns the address that is bound.
+  public func listen(on address: PeerAddress) throws -> PeerAddress {
+    let listener = try PeerListener(on: address, in: context) { [weak self] connection in
+      guard let self else { return PeerHandlers() }
+      let slot = Slot()
+      slot.connection = connection
+      return handlers(slot, dialled: nil)
+    }
+    listeners.append(listener)
+    return listener.address
+  }
+
+  /// Runs one session with each target, one after the other, and says how each went.
+  public func sync(
+    _ targets: [NodeCore.Target], options: Exchange.Options = .init(),
+    progress: (@Sendable (SyncProgress) -> Void)? = nil
+  ) async -> [SyncOutcome] {
+    let id = NodeCore.SyncID(take())
+    return await withCheckedContinuation { continuation in
+      syncs[id] = SyncWaiter(continuation: continuation, progress: progress)
+      feed(.sync(id, targets, options))
+    }
+  }
+
+  /// Asks the holder of the root key at `target` to certify this device; returns the person record that does.
+  public func join(_ target: NodeCore.Target, _ request: Message.JoinRequest) async throws -> [UInt8] {
+    let id = NodeCore.SyncID(take())
+    return try await withCheckedThrowingContinuation { continuation in
+      joins[id] = continuation
+      feed(.join(id, target, request))
+    }
+  }
+
+  /// Who answers devices that want to join; nil refuses them.
+  public func setCertifier(_ certifier: (@Sendable (Message.JoinRequest) async -> [UInt8]?)?) {
+    self.certifier = certifier
+  }
+
+  public var sessionCount: Int { core.sessionCount }
+
+  /// Stops listening, ends every session and returns when the last connection is gone.
+  public func stop() async {
+    for listener in listeners { listener.close() }
+    listeners = []
+    for connection in dials.values { connection.close() }
+    for link in links.values { link.connection.close() }
+    await drained()
+    timer?.cancel()
+    timer = nil
+  }
+
+  /// Returns when no connection is left.
+  public func drained() async {
+    guard !links.isEmpty || !dials.isEmpty else { return }
+    await withCheckedContinuation { quiet.append($0) }
+  }
+
+  // MARK: The funnel
+
+  /// The one way into the core. Effects may bring further inputs; they wait their turn.
+  private func feed(_ input: NodeCore.Input) {
+    inputs.append(input)
+    guard !isHandling else { return }
+    isHandling = true
+    var index = 0
+    while index < inputs.count {
+      for effect in core.handle(inputs[index], at: Self.now()) { perform(effect) }
+      index += 1
+    }
+    inputs.removeAll(keepingCapacity: true)
+    isHandling = false
+    arm()
+  }
+
+  private func perform(_ effect: NodeCore.Effect) {
+    switch effect {
+    case .dial(let id, let target): dial(id, target)
+    case .send(let id, let message): send(id, message)
+    case .pauseReading(let id): links[id]?.connection.pauseReading()
+    case .resumeReading(let id): links[id]?.connection.resumeReading()
+    case .close(let id): links[id]?.connection.close()
+    case .store(let ticket, let request):
+      store.answer(request) { [weak self, queue = executor.queue] reply in
+        queue.async { self?.assumeIsolated { $0.answered(ticket, reply) } }
+      }
+    case .certify(let id, let request):
+      let certifier = certifier
+      Task { [weak self] in
+        let record = await certifier?(request)
+        await self?.feed(.certified(id, record))
+      }
+    case .sessionEnded(let end):
+      let outcome = SyncOutcome(end: end, traffic: end.connection.flatMap { links[$0]?.traffic } ?? Traffic())
+      if let sync = end.sync { syncs[sync]?.outcomes.append(outcome) }
+    case .syncEnded(let id, let ends):
+      guard let waiter = syncs.removeValue(forKey: id) else { return }
+      // Targets that were never reached have no session, and so no outcome yet.
+      var outcomes = waiter.outcomes[...]
+      waiter.continuation.resume(
+        returning: ends.map { end in
+          if end.connection != nil, let outcome = outcomes.popFirst() { return outcome }
+          return SyncOutcome(end: end, traffic: Traffic())
+        })
+    case .joined(let id, let record, let reason):
+      guard let waiter = joins.removeValue(forKey: id) else { return }
+      if let record {
+        waiter.resume(returning: record)
+      } else {
+        waiter.resume(throwing: NodeError(.unreachable, reason ?? "the other device did not answer"))
+      }
+    }
+  }
+
+  private func answered(_ ticket: NodeCore.StoreTicket, _ reply: StoreReply) {
+    let stored: Int
+    if case .ingested(let result) = reply { stored = result.events } else { stored = 0 }
+    if stored > 0, let sync = core.sync(of: ticket), syncs[sync] != nil {
+      syncs[sync]!.events += stored
+      syncs[sync]!.progress?(SyncProgress(events: syncs[sync]!.events, bytesReceived: syncs[sync]!.received))
+    }
+    feed(.store(ticket, reply))
+  }
+
+  private func arm() {
+    guard let deadline = core.nextDeadline else {
+      timer?.cancel()
+      timer = nil
+      return
+    }
+    if timer == nil {
+      let source = DispatchSource.makeTimerSource(queue: executor.queue)
+      source.setEventHandler { [weak self] in
+        self?.assumeIsolated { $0.feed(.deadlineReached) }
+      }
+      source.resume()
+      timer = source
+    }
+    timer?.schedule(
+      deadline: DispatchTime(uptimeNanoseconds: UInt64(max(0, deadline.nanoseconds))), leeway: .milliseconds(50))
+  }
+
+  // MARK: Connections
+
+  private func dial(_ id: NodeCore.DialID, _ target: NodeCore.Target) {
+    let address: PeerAddress
+    do { address = try PeerAddress(target.address) } catch {
+      feed(.dialFailed(id, "\(error)"))
+      return
+    }
+    let slot = Slot()
+    dials[id] = PeerConnector.connect(
+      to: address, expecting: target.node, in: context, handlers: handlers(slot, dialled: id))
+  }
+
+  private nonisolated func handlers(_ slot: Slot, dialled: NodeCore.DialID?) -> PeerHandlers {
+    PeerHandlers(
+      onReady: { [weak self] node in self?.assumeIsolated { $0.ready(slot, node, dialled) } },
+      onFrames: { [weak self] frames in self?.assumeIsolated { $0.received(slot, frames) } },
+      onClosed: { [weak self] error in self?.assumeIsolated { $0.closed(slot, dialled, error) } },
+      onDrained: { [weak self] in self?.assumeIsolated { $0.drained(slot) } })
+  }
+
+  /// Which connection a handler speaks of, once it has a number.
+  /// `@unchecked Sendable`: touched on the node's queue only, like the handlers that hold it.
+  private final class Slot: @unchecked Sendable {
+    var id: NodeCore.ConnectionID?
+    /// An accepted connection, until it is ready; a dialled one is in `dials`.
+    var connection: PeerConnection?
+  }
+
+  private func ready(_ slot: Slot, _ node: PublicKey, _ dialled: NodeCore.DialID?) {
+    guard let connection = slot.connection ?? dialled.flatMap({ dials[$0] }) else { return }
+    slot.connection = nil
+    let id = NodeCore.ConnectionID(take())
+    slot.id = id
+    links[id] = Link(connection: connection)
+    if let dialled { dials[dialled] = nil }
+    feed(.connected(id, node: node, dialled: dialled))
+  }
+
+  private func received(_ slot: Slot, _ frames: [Frame]) {
+    guard let id = slot.id else { return }
+    for frame in frames {
+      links[id]?.traffic.received[frame.type, default: 0] += frame.encodedByteCount
+      feed(.received(id, type: frame.type, body: frame.body))
+    }
+  }
+
+  private func drained(_ slot: Slot) {
+    guard let id = slot.id, let link = links[id] else { return }
+    feed(.unsent(id, link.connection.pendingBytes))
+  }
+
+  private func closed(_ slot: Slot, _ dialled: NodeCore.DialID?, _ error: TransportError?) {
+    slot.connection = nil
+    if let id = slot.id {
+      feed(.disconnected(id, error.map { "\($0)" }))
+      links[id] = nil
+    } else if let dialled {
+      dials[dialled] = nil
+      feed(.dialFailed(dialled, error.map { "\($0)" } ?? "closed"))
+    }
+    if links.isEmpty, dials.isEmpty {
+      for waiter in quiet { waiter.resume() }
+      quiet = []
+    }
+  }
+
+  private func send(_ id: NodeCore.ConnectionID, _ message: Message) {
+    guard let link = links[id] else { return }
+    let frame = Frame(type: message.type, body: message.body)
+    links[id]!.traffic.sent[frame.type, default: 0] += frame.encodedByteCount
+    do {
+      try link.connection.send([frame])
+      inputs.append(.unsent(id, link.connection.pendingBytes))
+    } catch {
+      // The transport reports the end of the connection itself; a full queue is the peer's not reading.
+      link.connection.abort(error)
+    }
+  }
+
+  private func take() -> UInt64 {
+    defer { nextID += 1 }
+    return nextID
+  }
+
+  private static func now() -> Instant { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
+}
+
+/// Frame bytes of one connection, by frame type and with the 5 bytes before each.
+public struct Traffic: Hashable, Sendable {
+  public var sent: [UInt8: Int] = [:]
+  public var received: [UInt8: Int] = [:]
+
+  public init() {}
+
+  public var bytesSent: Int { sent.values.reduce(0, +) }
+  public var bytesReceived: Int { received.values.reduce(0, +) }
+}
+
+/// How the session with one target went.
+public struct SyncOutcome: Hashable, Sendable {
+  public var end: NodeCore.SessionEnd
+  public var traffic: Traffic
+}
+
+/// How far a sync has come.
+public struct SyncProgress: Hashable, Sendable {
+  public var events: Int
+  public var bytesReceived: Int
+}

@@ -1,0 +1,35 @@
+public import Identity
+
+/// What a session did, for the summary line and for `--explain`.
+public struct ExchangeReport: Hashable, Sendable {
+  public enum Tier: String, Hashable, Sendable {
+    /// Both greetings were equal to what was remembered.
+    case unchanged
+    /// A: the changes since the remembered cursor.
+    case changes
+    /// B: the whole list.
+    case list
+  }
+
+  public var tier: Tier?
+  /// New events stored here.
+  public var events = 0
+  /// Logs of which the peer named a head.
+  public var logs = 0
+  /// Times this side waited for an answer.
+  public var roundTrips = 0
+  /// Ranges still open when the session ended although the peer named their heads.
+  public var complete = false
+  /// A limit that the user asked for ended the session early.
+  public var limited = false
+  /// Ranges the peer ended without giving all of them.
+  public var notDelivered = 0
+  /// Received RUN bytes.
+  public var runBytes = 0
+  /// Who the peer says it is, proven by its statement.
+  public var device: PublicKey?
+  public var person: PersonID?
+  public var ending: Exchange.Ending?
+
+  public init() {}
+}

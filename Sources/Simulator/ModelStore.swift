@@ -1,0 +1,181 @@
+import Events
+public import Identity
+public import Node
+public import Primitives
+public import Replication
+
+/// A store of sets in memory that answers a session's questions by the book: the naive twin of the real one. An event is
+/// its number; a RUN body is a list of (want, from, to).
+public final class ModelStore: StoreAnswering {
+  public let node: PublicKey
+  public var instance: UInt64
+  public var follows: Set<PersonID>
+  var records: [PersonID: [UInt8]] = [:]
+  public var logs: [LogID: Log] = [:]
+  var changes: [UInt64: (PersonID?, LogID?)] = [:]
+  var number: UInt64 = 0
+  var cookie: UInt64
+  var cursors: [PublicKey: Cursor] = [:]
+  var interests: [PublicKey: [PersonID]] = [:]
+  var reads = 0
+  /// Stretches of at most this many events in one body.
+  public var bodyEvents = 100
+
+  public struct Log {
+    public var person: PersonID
+    public var held: Set<UInt64> = []
+    var want: UInt64 = 0
+    var change: UInt64 = 0
+  }
+
+  public init(seed: UInt64, follows: [PersonID] = []) {
+    var random = SeededRandom(seed: seed)
+    node = PublicKey(random.bytes(32))!
+    instance = random.next()
+    cookie = random.next()
+    self.follows = Set(follows)
+  }
+
+  /// One log a person; its key is the person's id in another role.
+  public func author(_ person: PersonID, events: Range<UInt64>) {
+    hold(record: person)
+    var log = logs[person.cast()] ?? Log(person: person)
+    log.held.formUnion(events)
+    logs[person.cast()] = log
+    touch(log: person.cast())
+  }
+
+  func hold(record person: PersonID) {
+    guard records[person] == nil else { return }
+    records[person] = Array("record of \(person)".utf8)
+    number += 1
+    changes[number] = (person, nil)
+  }
+
+  private func touch(log: LogID) {
+    changes[logs[log]!.change] = nil
+    number += 1
+    logs[log]!.change = number
+    changes[number] = (nil, log)
+  }
+
+  /// Everything held, for comparison.
+  public var digest: [LogID: Set<UInt64>] { logs.mapValues(\.held) }
+
+  public func answer(_ request: StoreRequest) -> StoreReply {
+    switch request {
+    case .open(let peer):
+      return .opened(
+        SelfView(
+          instance: instance, mark: mark, interests: follows.sorted(), statement: nil,
+          hasOpenWants: logs.values.contains { !gap($0).isEmpty }),
+        PeerMemory(cursor: cursors[peer], interests: interests[peer].map { Exchange.hash(of: $0) }))
+    case .rememberInterests(let peer, let persons):
+      interests[peer] = persons
+      return .done
+    case .rememberStatement: return .done
+    case .digest(let peer, let since, let maximum):
+      let wanted = Set(interests[peer] ?? [])
+      let rows = changes.filter { number, row in
+        number > since && wanted.contains(row.0 ?? logs[row.1!]!.person)
+      }.sorted { $0.key < $1.key }
+      let page = rows.prefix(maximum)
+      return .digest(
+        DigestPage(
+          persons: page.compactMap { row in row.value.0.map { ($0.prefix64, Exchange.hash(of: records[$0]!)) } },
+          logs: page.compactMap { row in
+            row.value.1.map {
+              LogDigest(log: LogName($0), state: .open, sequence: SequenceNumber(logs[$0]!.held.max() ?? 0), hash: 7)
+            }
+          }, next: page.count < rows.count ? page.last!.key : nil, mark: mark))
+    case .comparePersons(let digests):
+      return .persons(wanted: digests.filter { records[$0.person].map(Exchange.hash(of:)) != $0.record }.map(\.person))
+    case .records(let persons): return .records(persons.map { ($0, records[$0] ?? []) })
+    case .mergeRecord(let person, let bytes):
+      guard bytes == Array("record of \(person)".utf8) else { return .merged(valid: false) }
+      hold(record: person)
+      return .merged(valid: true)
+    case .compareLogs(let peer, let digests, let advance):
+      for digest in digests {
+        guard let person = records.keys.first(where: { $0.prefix64 == digest.log.prefix }) else { continue }
+        var log = logs[person.cast()] ?? Log(person: person)
+        log.want = max(log.want, digest.sequence.rawValue)
+        logs[person.cast()] = log
+      }
+      if let advance { cursors[peer] = advance }
+      return .compared(evidenceWanted: [])
+    case .openWants(_, let excluded, let maximum):
+      var items: [WantItem] = []
+      for (id, log) in logs.sorted(by: { $0.key < $1.key }) where !excluded.contains(id) && follows.contains(log.person)
+      {
+        let missing = gap(log)
+        guard let top = missing.max() else { continue }
+        var low = top
+        while missing.contains(low - 1) { low -= 1 }
+        items.append(
+          WantItem(log: id, from: SequenceNumber(low), to: SequenceNumber(top), chained: log.held.contains(low - 1)))
+      }
+      return .wants(Array(items.prefix(maximum)))
+    case .read(let wants, _): return .read(read(wants))
+    case .ingest(let bodies, let wants):
+      var events = 0
+      for body in bodies {
+        var reader = ByteReader(body)
+        while !reader.isAtEnd {
+          guard let number = try? reader.varint(), let from = try? reader.varint(), let to = try? reader.varint(),
+            from <= to,
+            to < 1_000_000, let want = wants[UInt32(truncatingIfNeeded: number)]
+          else { return .ingested(IngestResult(events: events, bad: true)) }
+          let before = logs[want.log]!.held.count
+          logs[want.log]!.held.formUnion(from...to)
+          events += logs[want.log]!.held.count - before
+          touch(log: want.log)
+        }
+      }
+      return .ingested(IngestResult(events: events, bad: false))
+    case .evidence(let names): return .evidence(names.map { ($0.whole ?? LogID(), []) })
+    case .mergeEvidence: return .merged(valid: true)
+    }
+  }
+
+  private var mark: ChangeMark { ChangeMark(number: number, cookie: cookie) }
+
+  private func gap(_ log: Log) -> Set<UInt64> {
+    log.want == 0 ? [] : Set(1...log.want).subtracting(log.held)
+  }
+
+  private func read(_ wants: [NumberedWant]) -> ReadResult {
+    reads += 1
+    var body = ByteWriter()
+    var left = UInt64(bodyEvents)
+    var result = ReadResult(body: nil, ended: [:], rest: [])
+    for (index, want) in wants.enumerated() {
+      guard left > 0 else {
+        result.rest += wants[index...]
+        break
+      }
+      let log = logs.first { $0.key.prefix64 == want.item.log.prefix }
+      let held =
+        log.map { $0.value.held.filter { (want.item.from.rawValue...want.item.to.rawValue).contains($0) } } ?? []
+      guard let top = held.max() else {
+        result.ended[want.number] = .notHad
+        continue
+      }
+      var low = top
+      while held.contains(low - 1), top - low + 1 < left { low -= 1 }
+      left -= top - low + 1
+      body.varint(UInt64(want.number))
+      body.varint(low)
+      body.varint(top)
+      if held.count == Int(top - low + 1) {
+        result.ended[want.number] = top - low == UInt64(want.item.to - want.item.from) ? .complete : .notHad
+      } else {
+        var rest = want
+        rest.item.to = SequenceNumber(low - 1)
+        result.rest.append(rest)
+      }
+    }
+    if !body.bytes.isEmpty { result.body = body.bytes }
+    return result
+  }
+}

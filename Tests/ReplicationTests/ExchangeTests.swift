@@ -1,0 +1,226 @@
+import Events
+import Identity
+import Primitives
+import Replication
+import Simulator
+import Testing
+
+@Suite struct ExchangeTests {
+  static let people: [PersonID] = (0..<40).map { PersonID(hashing: Array("person \($0)".utf8)) }
+
+  @Test("both sides get what they follow and the other holds, in one session")
+  func bothWays() throws {
+    let a = ModelStore(seed: 1, follows: [Self.people[0], Self.people[1]])
+    let b = ModelStore(seed: 2, follows: [Self.people[0], Self.people[1]])
+    a.author(Self.people[0], events: 1..<300)
+    b.author(Self.people[1], events: 1..<50)
+    var duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.endings == [.finished, .finished])
+    #expect(a.digest == b.digest)
+    #expect(duet.exchanges[0].report.complete)
+    #expect(duet.exchanges[0].report.events == 49)
+    #expect(duet.exchanges[1].report.events == 299)
+  }
+
+  @Test("what nobody asked for is not sent")
+  func interests() throws {
+    let a = ModelStore(seed: 1, follows: [Self.people[0]])
+    let b = ModelStore(seed: 2)
+    b.author(Self.people[0], events: 1..<10)
+    b.author(Self.people[1], events: 1..<10)
+    var duet = Duet(a, b)
+    try duet.run()
+    #expect(a.logs.count == 1)
+    #expect(b.logs.count == 2)
+  }
+
+  @Test("peers that know each other and have nothing new part after two greetings")
+  func unchanged() throws {
+    let a = ModelStore(seed: 1, follows: Self.people)
+    let b = ModelStore(seed: 2, follows: Self.people)
+    for person in Self.people { b.author(person, events: 1..<20) }
+    for _ in 0..<2 {
+      var duet = Duet(a, b)
+      try duet.run()
+      #expect(duet.endings == [.finished, .finished])
+    }
+    var duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.exchanges[0].report.tier == .unchanged)
+    #expect(duet.exchanges[0].report.roundTrips == 1)
+    #expect(duet.bytes[0] + duet.bytes[1] <= 250)
+    b.author(Self.people[3], events: 20..<21)
+    duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.exchanges[0].report.tier == .changes)
+    #expect(duet.exchanges[0].report.logs == 1)
+    #expect(a.digest == b.digest)
+  }
+
+  @Test("a store that was replaced, or interests that changed, fall back to the list")
+  func fallback() throws {
+    let a = ModelStore(seed: 1, follows: [Self.people[0]])
+    let b = ModelStore(seed: 2)
+    b.author(Self.people[0], events: 1..<20)
+    b.author(Self.people[1], events: 1..<20)
+    for _ in 0..<2 {
+      var duet = Duet(a, b)
+      try duet.run()
+    }
+    a.follows.insert(Self.people[1])
+    var duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.exchanges[0].report.tier == .list)
+    #expect(a.digest == b.digest)
+    b.instance += 1
+    duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.exchanges[0].report.tier == .list)
+  }
+
+  @Test("a session cut after any message leaves a state from which the next one completes")
+  func cuts() throws {
+    for cut in 0..<60 {
+      let a = ModelStore(seed: 1, follows: Array(Self.people[..<5]))
+      let b = ModelStore(seed: 2, follows: Array(Self.people[..<8]))
+      a.bodyEvents = 13
+      b.bodyEvents = 17
+      for person in Self.people[..<3] { a.author(person, events: 1..<40) }
+      for person in Self.people[3..<6] { b.author(person, events: 1..<90) }
+      var duet = Duet(a, b)
+      try duet.run(cutAfter: cut)
+      duet = Duet(a, b)
+      try duet.run()
+      #expect(duet.endings == [.finished, .finished], "after a cut at \(cut)")
+      for person in Self.people[..<5] { #expect(a.logs[person.cast()]?.held == b.logs[person.cast()]?.held) }
+    }
+  }
+
+  @Test("a cursor that moved while wants were open does not lose them")
+  func durableWants() throws {
+    let a = ModelStore(seed: 1, follows: [Self.people[0]])
+    let b = ModelStore(seed: 2)
+    b.author(Self.people[0], events: 1..<20)
+    var duet = Duet(
+      a, b,
+      options: {
+        var options = Exchange.Options(bytesMaximum: 1)
+        options.stallMaximum = .seconds(1)
+        return options
+      }())
+    try duet.run()
+    #expect(!duet.exchanges[0].report.complete)
+    duet = Duet(a, b)
+    try duet.run()
+    #expect(a.digest == b.digest)
+    #expect(duet.exchanges[0].report.complete)
+  }
+
+  @Test("pages follow each other until the last")
+  func pages() throws {
+    let a = ModelStore(seed: 1, follows: (0..<4200).map { PersonID(hashing: Array("many \($0)".utf8)) })
+    let b = ModelStore(seed: 2)
+    for person in a.follows.sorted() { b.author(person, events: 1..<2) }
+    var duet = Duet(a, b)
+    try duet.run()
+    #expect(a.digest == b.digest)
+    #expect(duet.exchanges[0].report.logs == 4200)
+  }
+
+  @Test("a session in which nothing moves ends at its deadline")
+  func stall() {
+    var exchange = Exchange(
+      role: .responder, node: Self.people[0].cast(), options: .init(), at: Instant(nanoseconds: 0))
+    _ = exchange.start()
+    #expect(exchange.nextDeadline == Instant(nanoseconds: 30_000_000_000))
+    #expect(exchange.handle(.deadlineReached, at: Instant(nanoseconds: 29_000_000_000)).isEmpty)
+    #expect(
+      exchange.handle(.deadlineReached, at: Instant(nanoseconds: 30_000_000_000)) == [
+        .send(.bye(.busy)), .close(.stalled),
+      ])
+  }
+
+  @Test(
+    "messages out of turn are faults",
+    arguments: [
+      Message.run([1]), .end([1: .complete]),
+      .digest(
+        .init(tier: .list, page: DigestPage(persons: [], logs: [], next: nil, mark: ChangeMark(number: 0, cookie: 0)))),
+      .digestNext, .evidence(LogID(), []), .record(PersonID(), [], more: false), .joined([]),
+      .want(.init(first: 9, items: [], bytesMaximum: nil)),
+    ])
+  func outOfTurn(message: Message) {
+    let store = ModelStore(seed: 3)
+    var exchange = Exchange(
+      role: .responder, node: Self.people[0].cast(), options: .init(), at: Instant(nanoseconds: 0))
+    _ = exchange.start()
+    _ = exchange.handle(.store(store.answer(.open(node: Self.people[0].cast()))), at: Instant(nanoseconds: 0))
+    let hello = Message.Hello(
+      instance: 1, mark: ChangeMark(number: 0, cookie: 0), interests: Exchange.hash(of: [PersonID]()), cursor: nil,
+      knownInterests: Exchange.hash(of: [PersonID]()), knownStatement: nil)
+    _ = exchange.handle(.received(.hello(hello)), at: Instant(nanoseconds: 0))
+    _ = exchange.handle(
+      .received(
+        .digest(
+          .init(tier: .list, page: DigestPage(persons: [], logs: [], next: nil, mark: ChangeMark(number: 0, cookie: 0)))
+        )), at: Instant(nanoseconds: 0))
+    let effects = exchange.handle(.received(message), at: Instant(nanoseconds: 0))
+    guard case .close(.fault)? = effects.last else {
+      Issue.record("\(message) gave \(effects)")
+      return
+    }
+  }
+}
+
+@Suite struct MessageTests {
+  static let samples: [Message] = [
+    .hello(
+      .init(
+        instance: 1, mark: ChangeMark(number: 300, cookie: .max), interests: 5,
+        cursor: (9, ChangeMark(number: 1, cookie: 2)), knownInterests: 3, knownStatement: nil)),
+    .statement([1, 2]), .interests([PersonID(hashing: [1])], more: true),
+    .digest(
+      .init(
+        tier: .changes,
+        page: DigestPage(
+          persons: [(1, 2)],
+          logs: [
+            LogDigest(log: LogName(prefix: 7), state: .frozen, sequence: SequenceNumber(300), hash: 1),
+            LogDigest(
+              log: LogName(LogID(hashing: [2]), whole: true), state: .open, sequence: SequenceNumber(1), hash: 2),
+          ], next: 4, mark: ChangeMark(number: 1, cookie: 2)))),
+    .digestNext, .recordWant([PersonID(hashing: [3])]), .record(PersonID(hashing: [4]), [1, 2, 3], more: false),
+    .want(
+      .init(
+        first: 3,
+        items: [.init(log: LogName(prefix: 1), from: SequenceNumber(1), to: SequenceNumber(256), chained: true)],
+        bytesMaximum: 12)),
+    .run([1, 2, 3]), .end([0: .complete, 70_000: .notHad]), .evidenceWant([LogName(prefix: 3)]),
+    .evidence(LogID(hashing: [5]), [9]), .done, .bye(.busy),
+    .join(
+      .init(
+        secret: [UInt8](repeating: 1, count: 16), device: PublicKey(hashing: [6]), label: "laptop",
+        consent: Signature([UInt8](repeating: 2, count: 64))!)),
+    .joined([1]),
+  ]
+
+  @Test("every message comes back from its bytes", arguments: samples)
+  func roundTrip(message: Message) throws { #expect(try Message(type: message.type, body: message.body) == message) }
+
+  @Test("every prefix and every changed byte is refused or another message, never a trap", arguments: samples)
+  func hostile(message: Message) {
+    let body = message.body
+    for length in 0..<body.count { _ = try? Message(type: message.type, body: Array(body[..<length])) }
+    for index in body.indices {
+      for bit: UInt8 in [1, 0x20, 0x80, 0xFF] {
+        var changed = body
+        changed[index] ^= bit
+        _ = try? Message(type: message.type, body: changed)
+      }
+    }
+  }
+
+  @Test("a frame type of a later version is stepped over")
+  func unknown() throws { #expect(try Message(type: 200, body: [1, 2, 3]) == nil) }
+}
