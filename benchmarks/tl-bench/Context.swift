@@ -22,11 +22,11 @@ struct Context: Sendable {
   /// Short texts for a load, always the same ones: real chat lines of 90–110 bytes where the data is at hand, else
   /// generated ones.
   func chatTexts(_ count: Int) throws -> [String] {
-    guard let lines = try ChatLine.all(in: data) else {
+    guard let log = try ChatLog(in: data) else {
       var corpus = Corpus(seed: 1)
       return (0..<count).map { _ in corpus.text() }
     }
-    let texts = lines.lazy.map(\.text).filter { (90...110).contains($0.utf8.count) }
+    let texts = log.lines.lazy.map(\.text).filter { (90...110).contains($0.utf8.count) }
     var result: [String] = []
     result.reserveCapacity(count)
     while result.count < count { result.append(contentsOf: texts.prefix(count - result.count)) }

@@ -1,31 +1,43 @@
 import Glibc
 import Primitives
 
-/// One message of the public chat log: who, when, what.
-struct ChatLine {
-  let author: String
-  let time: Timestamp
-  let text: String
+/// The public chat log: who, when, what.
+struct ChatLog {
+  struct Line {
+    /// Place in `authors`.
+    let author: Int
+    let time: Timestamp
+    let text: String
+  }
 
-  /// All messages with text, in the order of the file (times have only minutes, so the order is the file's). Nil when the
-  /// data is not at hand.
-  static func all(in data: String?) throws -> [ChatLine]? {
+  /// In the order in which they first appear; a few never say anything.
+  private(set) var authors: [String] = []
+  /// All messages with text, in the order of the file: times have only minutes.
+  private(set) var lines: [Line] = []
+
+  /// Nil when the data is not at hand.
+  init?(in data: String?) throws {
     guard let data else { return nil }
     let path = data + "/irc/ubuntu-irc.tsv.gz"
     guard access(path, R_OK) == 0 else { return nil }
-    var lines: [ChatLine] = []
-    for line in try gunzip(path).split(separator: UInt8(ascii: "\n")) {
+    var places: [String: Int] = [:]
+    for line in try Self.gunzip(path).split(separator: UInt8(ascii: "\n")) {
       // The text may hold tabs itself: only the first two separate.
       let parts = line.split(separator: UInt8(ascii: "\t"), maxSplits: 2, omittingEmptySubsequences: false)
-      guard parts.count == 3, let time = Int64(String(decoding: parts[1], as: UTF8.self)), !parts[2].isEmpty else {
-        continue
+      guard parts.count == 3, let time = Int64(String(decoding: parts[1], as: UTF8.self)) else {
+        throw BenchmarkError("a line of \(path) is not author, time, text")
       }
+      let name = String(decoding: parts[0], as: UTF8.self)
+      let author = places[name] ?? authors.count
+      if author == authors.count {
+        authors.append(name)
+        places[name] = author
+      }
+      if parts[2].allSatisfy({ $0 == UInt8(ascii: " ") }) { continue }
       lines.append(
-        ChatLine(
-          author: String(decoding: parts[0], as: UTF8.self), time: Timestamp(milliseconds: time),
-          text: String(decoding: parts[2], as: UTF8.self)))
+        Line(
+          author: author, time: Timestamp(milliseconds: time), text: String(decoding: parts[2], as: UTF8.self)))
     }
-    return lines
   }
 
   private static func gunzip(_ path: String) throws -> [UInt8] {
