@@ -10,15 +10,15 @@ class Malformed(ValueError):
     """The bytes are no CBOR of this subset; says where."""
 
 
-def parse(data):
-    """The one item that fills `data`."""
-    value, end = item(data, 0)
+def parse(data, depth=DEPTH):
+    """The one item that fills `data`; `depth` bounds the arrays and maps within each other."""
+    value, end = item(data, 0, depth)
     if end != len(data):
         raise Malformed("%d bytes after the item at %d" % (len(data) - end, end))
     return value
 
 
-def item(data, at, depth=0):
+def item(data, at, depth=DEPTH):
     """The item at an offset, and the offset after it."""
     major, argument, end = _head(data, at)
     if major == 0:
@@ -37,20 +37,20 @@ def item(data, at, depth=0):
             raise Malformed("text at %d is not UTF-8" % at) from None
     if major == 7:
         return {20: False, 21: True, 22: None}[argument], end
-    if depth == DEPTH:
-        raise Malformed("nested deeper than %d at %d" % (DEPTH, at))
+    if depth == 0:
+        raise Malformed("nested too deep at %d" % at)
     if argument > len(data) - end:
         raise Malformed("more items at %d than bytes" % at)
     if major == 4:
         values = []
         for _ in range(argument):
-            value, end = item(data, end, depth + 1)
+            value, end = item(data, end, depth - 1)
             values.append(value)
         return values, end
     fields, last = {}, None
     for _ in range(argument):
         start = end
-        key, end = item(data, end, depth + 1)
+        key, end = item(data, end, depth - 1)
         encoded = bytes(data[start:end])
         if isinstance(key, (list, dict)):
             raise Malformed("container as map key at %d" % start)
@@ -58,7 +58,7 @@ def item(data, at, depth=0):
             raise Malformed("map key at %d not above the one before" % start)
         last = encoded
         # True == 1 in Python; the type keeps such keys apart.
-        fields[key if type(key) is not bool else ("bool", key)], end = item(data, end, depth + 1)
+        fields[key if type(key) is not bool else ("bool", key)], end = item(data, end, depth - 1)
     return fields, end
 
 

@@ -24,6 +24,7 @@ except ImportError:
 
 ORDER = 2 ** 252 + 27742317777372353535851937790883648493  # of the Ed25519 base point, RFC 8032 §5.1
 PRIME = 2 ** 255 - 19
+CURVE = -121665 * pow(121666, -1, PRIME) % PRIME  # d of the curve, RFC 8032 §5.1
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -32,17 +33,37 @@ def blake2b(data):
     return hashlib.blake2b(data, digest_size=32).digest()
 
 
+def _square_roots(value):
+    """Both square roots modulo the prime (which is 5 modulo 8), or none."""
+    root = pow(value, (PRIME + 3) // 8, PRIME)
+    if root * root % PRIME != value % PRIME:
+        root = root * pow(2, (PRIME - 1) // 4, PRIME) % PRIME
+    return [root, PRIME - root] if root * root % PRIME == value % PRIME else []
+
+
+def _small_order():
+    """The y of the eight points whose order divides 8: 1; -1; 0; and, doubled, 0, where y^4 d + 2 y^2 = 1."""
+    inverse = pow(CURVE, -1, PRIME)
+    squares = [(root - 1) * inverse % PRIME for root in _square_roots(1 + CURVE)]
+    return {0, 1, PRIME - 1} | {y for square in squares for y in _square_roots(square)}
+
+
+SMALL_ORDER = _small_order()
+
+
 def verify(key, signature, message, domain=None):
     """Ed25519, over "tl-DOMAIN-v1" and a zero byte before the message when a domain is given.
 
-    Strict: refuses an S that is not below the order and a key that is not the reduced form of its y.
+    Strict: the equation without the cofactor, S below the order, and neither key nor R of small order or not reduced.
     """
     if len(key) != 32 or len(signature) != 64:
         return False
     if int.from_bytes(signature[32:], "little") >= ORDER:
         return False
-    if int.from_bytes(key, "little") & ((1 << 255) - 1) >= PRIME:
-        return False
+    for point in (key, signature[:32]):
+        y = int.from_bytes(point, "little") & (1 << 255) - 1
+        if y >= PRIME or y in SMALL_ORDER:
+            return False
     prefix = b"" if domain is None else b"tl-" + domain.encode("ascii") + b"-v1\0"
     return _verify(bytes(key), bytes(signature), prefix + bytes(message))
 

@@ -40,6 +40,8 @@ for encoded, value in (
 ):
     check("parse " + encoded, cbor.parse(bytes.fromhex(encoded)), value)
     check("encode " + encoded, cbor.encode(value).hex(), encoded)
+check("cbor 32 deep", cbor.parse(bytes.fromhex("81" * 32 + "00")) is not None, True)
+refused("cbor 33 deep", cbor.parse, bytes.fromhex("81" * 33 + "00"))
 for encoded in (
     "", "1817", "190017", "1a00000017", "1b0000000000000017", "9f00ff", "5f4100ff", "c000", "f90000", "f7", "f820",
     "a201000100", "a202000100", "a18000", "61ff", "82", "4201", "0000", "1f", "5b7fffffffffffffff", "81" * 40 + "00",
