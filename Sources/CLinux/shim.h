@@ -1,6 +1,6 @@
 #pragma once
-// Headers that Glibc's module map leaves out. Do not add sys/socket.h: its names would move here from Glibc.
-#include <sys/file.h>
+// Headers that Glibc's module map leaves out. Do not add sys/socket.h or sys/file.h (which is fcntl.h and one function):
+// their names would move here from Glibc, in release builds at least.
 #include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/un.h>
@@ -11,6 +11,7 @@ struct tl_peer_credentials {  // struct ucred, for SO_PEERCRED
   uid_t uid;
   gid_t gid;
 };
+int flock(int, int);
 struct sockaddr;
 int accept4(int, struct sockaddr *, unsigned int *, int);
 static const int tl_open_path_only = 010000000;  // O_PATH
