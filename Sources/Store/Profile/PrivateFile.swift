@@ -164,7 +164,7 @@ public enum PrivateFile {
     let reason = String(cString: strerror(number))
     let code: StoreError.Code
     switch number {
-    case ENOSPC, EDQUOT: code = .noSpace
+    case ENOSPC, EDQUOT, EFBIG: code = .noSpace
     case EACCES, EPERM, EROFS: code = .permissions
     case ENOENT: code = .notFound
     case EEXIST: code = .misuse

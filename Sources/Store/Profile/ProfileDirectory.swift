@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The directory of one profile: keys, database, lock and control socket, open to its owner alone.
