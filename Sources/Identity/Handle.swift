@@ -66,6 +66,9 @@ public struct Handle: Hashable, Sendable, CustomStringConvertible {
     guard digits.utf8.count <= PersonID.fingerprintCount else {
       throw IdentityError(.malformed, "a fingerprint has \(PersonID.fingerprintCount) characters", in: place)
     }
+    guard digits.utf8.count < PersonID.fingerprintCount || PersonID(text: digits) != nil else {
+      throw IdentityError(.malformed, "no fingerprint ends in this character", in: place)
+    }
     if !name.isEmpty { try Name.check(name, in: place) }
     prefix = digits.lowercased()
   }
@@ -88,7 +91,7 @@ public struct Handle: Hashable, Sendable, CustomStringConvertible {
 
   // The last character of a fingerprint has one bit of the id and four that are zero, so it is set by hand.
   private static func padded(_ prefix: String, _ digit: String, _ count: Int, _ last: UInt8) -> PersonID {
-    if count == 0 { return PersonID(text: prefix) ?? PersonID([UInt8](repeating: last, count: 32))! }
+    if count == 0 { return PersonID(text: prefix)! }
     var bytes = Base32.decode(prefix + String(repeating: digit, count: count - 1) + "a")!
     if last == 0xFF { bytes[31] |= 1 }
     return PersonID(bytes)!

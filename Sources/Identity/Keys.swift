@@ -90,7 +90,9 @@ public final class SigningKey: Sendable {
 
   /// A fresh key from the operating system's randomness.
   public convenience init() {
-    self.init(seed: SystemRandom.bytes(Self.seedByteCount))!
+    var seed = SystemRandom.bytes(Self.seedByteCount)
+    defer { seed.wipe() }
+    self.init(seed: seed)!
   }
 
   /// The key of a 32-byte seed (RFC 8032 §5.1.5); nil for another length.

@@ -30,7 +30,7 @@ public struct Root: Hashable, Sendable {
 ///
 /// The person id is signed but not stored, so a statement belongs to one person even where a key has two.
 public struct PersonStatement: Hashable, Sendable {
-  /// A statement takes at most 512 bytes: four times what the longest of ours needs without its label.
+  /// A statement takes at most 512 bytes: a certificate with the longest label has about 360, the rest is for later kinds.
   public static let byteMaximum = 512
   public static let kindByteMaximum = 16
   public static let labelByteMaximum = 128

@@ -5,7 +5,8 @@ import PackageDescription
 
 /// One folder in Sources each. README.md says how to add one.
 let decoders = [
-  "FuzzBytes", "FuzzCBOR", "FuzzContent", "FuzzEnvelope", "FuzzEvidence", "FuzzHeader", "FuzzStretch",
+  "FuzzBytes", "FuzzCBOR", "FuzzContent", "FuzzEnvelope", "FuzzEvidence", "FuzzHeader", "FuzzKeyFile", "FuzzPerson",
+  "FuzzStretch", "FuzzTicket",
 ]
 
 let package = Package(

@@ -95,6 +95,13 @@ import Testing
     #expect(failure { _ = try PrivateFile.read(path, atMost: 1) }?.code == .notFound)
   }
 
+  @Test("a process that forbids dumps is told that it worked")
+  func dumps() async {
+    await #expect(processExitsWith: .success) {
+      precondition(ProcessSecrecy.forbidDumps())
+    }
+  }
+
   @Test("a full disk is named as such, and the old content stays")
   func noSpace() async {
     await #expect(processExitsWith: .success) {
@@ -108,7 +115,7 @@ import Testing
         try PrivateFile.write([UInt8](repeating: 1, count: 10_000), to: path)
         fatalError("wrote beyond the limit")
       } catch {
-        precondition(error.code == .io && error.path == path, "\(error)")
+        precondition(error.code == .noSpace && error.path == path, "\(error)")
       }
       let content = try PrivateFile.read(path, atMost: 10)
       precondition(content == [1, 2, 3] && ScratchFolder.names(in: temporary.path) == ["file"])
