@@ -68,6 +68,8 @@ struct Pager {
       close(ends[1])
       return nil
     }
+    // From now on the keyboard's interrupt is the pager's; when it leaves, writing to it fails and the command ends.
+    _ = signal(SIGINT, SIG_IGN)
     return Pager(descriptor: ends[1], process: process)
   }
 

@@ -2,7 +2,7 @@
 package enum Request: Sendable {
   case run(CommandTable.Entry, Arguments)
   /// Help on a command or group; the empty path is the program.
-  case help(path: [String])
+  case help(path: [String], Arguments)
   case version(Arguments)
   /// The program or a group without a command: its help, and exit code 2.
   case nothingAsked(path: [String])
@@ -57,7 +57,7 @@ private struct CommandParser {
   private func request() throws(CommandFailure) -> Request {
     var arguments = Arguments(known: Set(options))
     arguments.values = values
-    if arguments.has(.help) { return .help(path: path) }
+    if arguments.has(.help) { return .help(path: path, arguments) }
     if arguments.has(.version) { return .version(arguments) }
     guard let entry, !entry.isGroup else { return .nothingAsked(path: path) }
     var rest = plain[...]

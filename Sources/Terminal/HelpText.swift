@@ -19,7 +19,7 @@ extension CommandTable {
 
   /// The help that `tl help PATH…` prints. A path that names nothing has exit code 2, as the command itself would have.
   public func help(for path: [String]) throws(CommandFailure) -> String {
-    guard case .help(let known) = try parse(path + ["--help"]), known == path else {
+    guard case .help(let known, _) = try parse(path + ["--help"]), known == path else {
       throw CommandFailure(.usage, "no command \"\(path.joined(separator: " "))\"")
     }
     return help(known)

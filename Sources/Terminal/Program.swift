@@ -41,8 +41,8 @@ extension CommandTable {
     case .nothingAsked(let path):
       output(.init()).tell(shortHelp(path))
       return .usage
-    case .help(let path):
-      return finish(output(.init()), explain) { output in
+    case .help(let path, let arguments):
+      return finish(output(Self.options(arguments)), explain) { output in
         output.startPager()
         try output.data(Array(help(path).utf8))
       }

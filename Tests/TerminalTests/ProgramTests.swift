@@ -57,6 +57,22 @@ import Testing
     #expect(run(["append"]).error.contains("publish a post"))
   }
 
+  @Test("a pager gets the help of a person at a terminal, unless they want none")
+  func pager() {
+    _ = signal(SIGPIPE, SIG_IGN)
+    func help(_ words: [String], pager: String) -> String {
+      let variables = ["PAGER": pager, "PATH": Surroundings.ofProcess().variable("PATH") ?? ""]
+      let terminal = Surroundings(variables: variables, inputIsTerminal: true, outputIsTerminal: true)
+      let ending = run(["--help"] + words, in: terminal)
+      #expect(ending.code == .ok)
+      return ending.output
+    }
+    #expect(help([], pager: "cat >/dev/null").isEmpty)
+    #expect(help([], pager: "true").isEmpty)
+    #expect(help(["--no-pager"], pager: "false").hasPrefix("tl - a sample"))
+    #expect(help([], pager: "cat").hasPrefix("tl - a sample"))
+  }
+
   @Test("no line of any help text is over eighty columns, and every option is in it")
   func helpWidth() throws {
     let table = Sample.table()
