@@ -3,7 +3,12 @@ import hashlib
 
 try:
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    def public_key(seed):
+        """The Ed25519 public key of a 32-byte seed (RFC 8032 §5.1.5)."""
+        return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
     def _verify(key, signature, message):
         try:
@@ -13,7 +18,11 @@ try:
             return False
 except ImportError:
     from nacl.exceptions import BadSignatureError
-    from nacl.signing import VerifyKey
+    from nacl.signing import SigningKey, VerifyKey
+
+    def public_key(seed):
+        """The Ed25519 public key of a 32-byte seed (RFC 8032 §5.1.5)."""
+        return bytes(SigningKey(seed).verify_key)
 
     def _verify(key, signature, message):
         try:
