@@ -15,7 +15,7 @@ public struct ByteError: Error, Hashable, Sendable, CustomStringConvertible {
 /// Reads a stretch of bytes from front to back. Every read is checked: hostile input gets a `ByteError`, never a trap.
 public struct ByteReader: Sendable {
   public let bytes: [UInt8]
-  public private(set) var offset: Int
+  @usableFromInline var position: Int
   public let end: Int
 
   public init(_ bytes: [UInt8]) {
@@ -26,27 +26,34 @@ public struct ByteReader: Sendable {
   public init(_ bytes: [UInt8], _ range: Range<Int>) {
     precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "range \(range) of \(bytes.count) bytes")
     self.bytes = bytes
-    offset = range.lowerBound
+    position = range.lowerBound
     end = range.upperBound
   }
 
+  @inlinable
+  public var offset: Int { position }
+  @inlinable
   public var remaining: Int { end - offset }
+  @inlinable
   public var isAtEnd: Bool { offset == end }
 
   /// Steps over `count` bytes and says where they are.
+  @inlinable
   public mutating func take(_ count: Int) throws(ByteError) -> Range<Int> {
     guard count >= 0, count <= remaining else { throw ByteError(at: offset, "truncated") }
-    defer { offset += count }
+    defer { position += count }
     return offset..<(offset + count)
   }
 
+  @inlinable
   public mutating func byte() throws(ByteError) -> UInt8 {
     guard offset < end else { throw ByteError(at: offset, "truncated") }
-    defer { offset += 1 }
+    defer { position += 1 }
     return bytes[offset]
   }
 
   /// A big-endian integer of its type's full width.
+  @inlinable
   public mutating func integer<T: FixedWidthInteger & UnsignedInteger>(_ type: T.Type = T.self) throws(ByteError) -> T {
     let range = try take(T.bitWidth / 8)
     var value: T = 0
@@ -54,17 +61,20 @@ public struct ByteReader: Sendable {
     return value
   }
 
+  @inlinable
   public mutating func array(_ count: Int) throws(ByteError) -> [UInt8] {
     let range = try take(count)
     return Array(bytes[range])
   }
 
+  @inlinable
   public mutating func bytes32<Role>(_ role: Role.Type = Role.self) throws(ByteError) -> Bytes32<Role> {
     let range = try take(32)
     return Bytes32<Role>(bytes[range])!
   }
 
   /// LEB128 without superfluous bytes: seven bits each, the lowest first, at most ten bytes.
+  @inlinable
   public mutating func varint() throws(ByteError) -> UInt64 {
     var value: UInt64 = 0
     var shift: UInt64 = 0
@@ -83,6 +93,7 @@ public struct ByteReader: Sendable {
   }
 
   /// A varint that must not pass `maximum`.
+  @inlinable
   public mutating func count(atMost maximum: Int) throws(ByteError) -> Int {
     let start = offset
     let value = try varint()
@@ -90,6 +101,7 @@ public struct ByteReader: Sendable {
     return Int(value)
   }
 
+  @inlinable
   public mutating func expectEnd() throws(ByteError) {
     guard isAtEnd else { throw ByteError(at: offset, "\(remaining) bytes too many") }
   }

@@ -11,6 +11,10 @@ public struct Bytes32<Role>: Hashable, Comparable, Sendable {
   @inlinable
   public init() { words = (0, 0, 0, 0) }
 
+  /// The 32 bytes as four machine words in memory order.
+  @inlinable
+  public init(memory words: (UInt64, UInt64, UInt64, UInt64)) { self.words = words }
+
   /// Takes exactly 32 bytes; any other count is refused.
   @inlinable
   public init?(_ bytes: some Collection<UInt8>) {
