@@ -142,7 +142,7 @@ struct VectorLog {
     var headers: [EventHeader] = []
     for index in 0..<count {
       var header = EventHeader(
-        kind: .post, place: UInt8(index), sequence: .first + index,
+        kind: .post, place: UInt8(truncatingIfNeeded: index), sequence: .first + index,
         id: EventID(milliseconds: UInt64(1_000 + index), device: DeviceNumber(rawValue: 5)!, counter: 0),
         log: sample.log, previous: headers.last?.hash ?? person.cast(), payloadBytes: 0,
         payloadHash: Digest(hashing: []), ttl: 0, live: UInt32(index))
