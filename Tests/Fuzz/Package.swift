@@ -5,8 +5,9 @@ import PackageDescription
 
 /// One folder in Sources each. README.md says how to add one.
 let decoders = [
-  "FuzzBytes", "FuzzCBOR", "FuzzContent", "FuzzEnvelope", "FuzzEvidence", "FuzzHeader", "FuzzKeyFile", "FuzzPerson",
-  "FuzzStretch", "FuzzTicket",
+  "FuzzBytes", "FuzzCBOR", "FuzzContent", "FuzzEnvelope", "FuzzEvidence", "FuzzFrame", "FuzzHeader", "FuzzKeyFile",
+  "FuzzPerson",
+  "FuzzStretch", "FuzzText", "FuzzTicket",
 ]
 
 let package = Package(
