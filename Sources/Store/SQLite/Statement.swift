@@ -4,7 +4,7 @@ public import Primitives
 
 /// One prepared statement. Parameters and results count from 0, unlike SQLite's parameters, so that the two agree.
 ///
-/// Use: bind, `step` or `run`, read columns; `run`, `first` and `forEach` leave it reset, ready for the next use.
+/// Use: bind, `step` or `run`, read columns; `run`, `first` and `eachRow` leave it reset, ready for the next use.
 /// Confined, like its database, to one executor.
 public final class Statement {
   private let handle: OpaquePointer
@@ -99,14 +99,14 @@ public final class Statement {
     return try body(self)
   }
 
-  public func forEach(_ body: (Statement) throws -> Void) throws {
+  public func eachRow(_ body: (Statement) throws -> Void) throws {
     defer { reset() }
     while try step() { try body(self) }
   }
 
   public func map<Value>(_ body: (Statement) throws -> Value) throws -> [Value] {
     var values: [Value] = []
-    try forEach { values.append(try body($0)) }
+    try eachRow { values.append(try body($0)) }
     return values
   }
 

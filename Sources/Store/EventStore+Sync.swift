@@ -1,0 +1,395 @@
+import Events
+public import Identity
+public import Primitives
+
+/// Which of the store's changes a peer has seen. Any mismatch of its parts makes it worthless.
+public struct ChangeCursor: Hashable, Sendable {
+  /// Whose numbers these are.
+  public var instance: UInt64
+  /// The last change that was seen; 0 before the first.
+  public var number: UInt64
+  /// Eight random bytes that belong to the number: a store rolled back to an older copy does not have them.
+  public var cookie: UInt64
+
+  public init(instance: UInt64, number: UInt64, cookie: UInt64) {
+    self.instance = instance
+    self.number = number
+    self.cookie = cookie
+  }
+}
+
+public struct PersonDigest: Hashable, Sendable {
+  public var person: PersonID
+  public var recordHash: Digest
+
+  public init(person: PersonID, recordHash: Digest) {
+    self.person = person
+    self.recordHash = recordHash
+  }
+}
+
+/// What a replica says of a log: how far it holds it, or where it ends.
+public struct LogDigest: Hashable, Sendable {
+  public enum State: Hashable, Sendable {
+    case head(LogHead)
+    /// Frozen or revoked: the first sequence number beyond the log, and the hash of the event before it.
+    case cut(SequenceNumber, previous: EventHash)
+  }
+
+  public var log: LogID
+  public var person: PersonID
+  public var state: State
+
+  public init(log: LogID, person: PersonID, state: State) {
+    self.log = log
+    self.person = person
+    self.state = state
+  }
+}
+
+public struct DigestPage: Hashable, Sendable {
+  public var persons: [PersonDigest] = []
+  public var logs: [LogDigest] = []
+  /// Up to which change the page tells; the last page of a walk reaches the store's newest.
+  public var cursor: ChangeCursor
+  /// More changes follow.
+  public var hasMore = false
+
+  public init(persons: [PersonDigest] = [], logs: [LogDigest] = [], cursor: ChangeCursor, hasMore: Bool = false) {
+    self.persons = persons
+    self.logs = logs
+    self.cursor = cursor
+    self.hasMore = hasMore
+  }
+}
+
+/// What a peer's digest asks us to fetch.
+public struct Reconciliation: Hashable, Sendable {
+  /// Records that differ from ours, or that we lack.
+  public var records: [PersonID] = []
+  /// Logs whose evidence we lack.
+  public var evidence: [LogID] = []
+  /// Logs that our records do not certify (yet): look at them again once the records came.
+  public var deferred: [LogDigest] = []
+  /// Logs of which something is wanted now.
+  public var wanted: [LogID] = []
+}
+
+/// What is remembered of a peer between sessions.
+public struct PeerMemory: Hashable, Sendable {
+  public var node: PublicKey
+  /// What we have seen of the peer's changes.
+  public var cursor: ChangeCursor
+  public var interestsHash: Digest
+  public var interests: [UInt8]?
+  public var statement: [UInt8]?
+  public var lastSeen: Timestamp
+
+  public init(
+    node: PublicKey, cursor: ChangeCursor, interestsHash: Digest, interests: [UInt8]? = nil, statement: [UInt8]? = nil,
+    lastSeen: Timestamp
+  ) {
+    self.node = node
+    self.cursor = cursor
+    self.interestsHash = interestsHash
+    self.interests = interests
+    self.statement = statement
+    self.lastSeen = lastSeen
+  }
+}
+
+extension EventStore {
+  // MARK: - Cursors
+
+  /// The cursor of the newest change.
+  public func cursor() throws -> ChangeCursor {
+    let number = try database.number("SELECT max(n) FROM change") ?? 0
+    return ChangeCursor(instance: instance, number: UInt64(number), cookie: try cookie(number))
+  }
+
+  /// Whether a cursor that a peer brings is one of ours, and not from a future that was rolled back.
+  public func knows(_ cursor: ChangeCursor) throws -> Bool {
+    guard cursor.instance == instance, cursor.number <= UInt64(Int64.max) else { return false }
+    let newest = try database.number("SELECT max(n) FROM change") ?? 0
+    guard Int64(cursor.number) <= newest else { return false }
+    return try cookie(Int64(cursor.number)) == cursor.cookie && (cursor.number == 0 || cursor.cookie != 0)
+  }
+
+  private func cookie(_ number: Int64) throws -> UInt64 {
+    guard number > 0 else { return 0 }
+    let select = try database.statement("SELECT cookie FROM epoch WHERE first<=? ORDER BY first DESC LIMIT 1")
+    select.bind(number, at: 0)
+    return try select.first { $0.blob(0).reduce(0) { $0 << 8 | UInt64($1) } } ?? 0
+  }
+
+  // MARK: - Digests
+
+  /// Persons and logs of `persons` that changed after change number `since`, in the order of their newest changes.
+  ///
+  /// - Parameter limit: at most that many entries; with more the page says so and its cursor goes on from there.
+  public func digest(of persons: Set<PersonID>, since: UInt64, limit: Int) throws -> DigestPage {
+    try snapshot {
+      var page = DigestPage(cursor: try cursor())
+      let select = try database.statement(
+        """
+        SELECT c.n, c.lid, p.key, p.record_hash, l.key, l.head, l.head_hash, l.state, l.cut, l.cut_previous \
+        FROM change c JOIN person p ON p.pid=c.pid LEFT JOIN log l ON l.lid=c.lid WHERE c.n>? ORDER BY c.n
+        """)
+      select.bind(Int64(clamping: since), at: 0)
+      defer { select.reset() }
+      var last = Int64(clamping: since)
+      while try select.step() {
+        if page.persons.count + page.logs.count >= limit {
+          page.hasMore = true
+          page.cursor.number = UInt64(last)
+          page.cursor.cookie = try cookie(last)
+          break
+        }
+        last = select.int(0)
+        guard let person: PersonID = select.bytes32(2), persons.contains(person) else { continue }
+        if select.isNull(1) {
+          if let hash: Digest = select.bytes32(3) {
+            page.persons.append(PersonDigest(person: person, recordHash: hash))
+          }
+        } else if let digest = logDigest(select, from: 4, person) {
+          page.logs.append(digest)
+        }
+      }
+      return page
+    }
+  }
+
+  /// Everything held of `persons`: the list that two peers without a common past compare.
+  public func digest(of persons: some Collection<PersonID>) throws -> DigestPage {
+    try snapshot {
+      var page = DigestPage(cursor: try cursor())
+      let record = try database.statement("SELECT pid, record_hash FROM person WHERE key=?")
+      let logs = try database.statement(
+        "SELECT key, head, head_hash, state, cut, cut_previous FROM log WHERE pid=? ORDER BY lid")
+      for person in persons {
+        record.bind(person, at: 0)
+        guard let (pid, hash) = try record.first({ ($0.int(0), $0.bytes32(1, ContentRole.self)) }), let hash else {
+          continue
+        }
+        page.persons.append(PersonDigest(person: person, recordHash: hash))
+        logs.bind(pid, at: 0)
+        try logs.eachRow { if let digest = logDigest($0, from: 0, person) { page.logs.append(digest) } }
+      }
+      return page
+    }
+  }
+
+  /// Columns: key, head, head_hash, state, cut, cut_previous.
+  private func logDigest(_ row: Statement, from column: Int, _ person: PersonID) -> LogDigest? {
+    guard let log: LogID = row.bytes32(column) else { return nil }
+    if let previous: EventHash = row.bytes32(column + 5) {
+      switch row.int(column + 3) & 3 {
+      case 1: return LogDigest(log: log, person: person, state: .cut(row.sequence(column + 4), previous: previous))
+      case 2: return LogDigest(log: log, person: person, state: .cut(row.sequence(column + 4) + 1, previous: previous))
+      default: break
+      }
+    }
+    guard row.int(column + 1) > 0, let hash: EventHash = row.bytes32(column + 2) else { return nil }
+    return LogDigest(
+      log: log, person: person, state: .head(LogHead(sequence: row.sequence(column + 1), hash: hash)))
+  }
+
+  // MARK: - Wants
+
+  /// Compares a peer's digest with what is here. Heads that are not held become durable wants in the same transaction
+  /// that remembers how far the peer's changes were seen.
+  public func reconcile(_ page: DigestPage, remembering memory: PeerMemory? = nil) throws -> Reconciliation {
+    try write {
+      var result = Reconciliation()
+      for digest in page.persons where try storedPerson(digest.person)?.record.hash != digest.recordHash {
+        result.records.append(digest.person)
+      }
+      for digest in page.logs {
+        guard let person = try storedPerson(digest.person), person.record.isAuthor(digest.log) else {
+          result.deferred.append(digest)
+          continue
+        }
+        let known = try entry(digest.log)
+        if let known, known.pid != person.pid { continue }
+        switch digest.state {
+        case .head(let head):
+          guard head.sequence >= .first, head.sequence <= .maximum else { continue }
+          if try want(head, known, digest, person) { result.wanted.append(digest.log) }
+        case .cut(let cut, let previous):
+          if person.record.revocation(of: digest.log) != nil {
+            // The record says where the log ends, and so what is wanted of it.
+            let entry = try known ?? makeRevoked(digest, person)
+            if try !wants(entry, newest: nil).isEmpty { result.wanted.append(digest.log) }
+          } else if let known, let held = try evidenceCut(known),
+            held.cut < cut || held.cut == cut && held.previous == previous
+          {
+            if try !wants(known, newest: nil).isEmpty { result.wanted.append(digest.log) }
+          } else {
+            result.evidence.append(digest.log)
+          }
+        }
+      }
+      if let memory { try save(memory) }
+      return result
+    }
+  }
+
+  private func makeRevoked(_ digest: LogDigest, _ person: StoredPerson) throws -> LogEntry {
+    let entry = try makeEntry(digest.log, person: digest.person, pid: person.pid)
+    entry.end = person.record.revocation(of: digest.log).map { .revoked($0) }
+    markDirty(entry)
+    return entry
+  }
+
+  private func want(
+    _ head: LogHead, _ known: LogEntry?, _ digest: LogDigest, _ person: StoredPerson
+  ) throws -> Bool {
+    if let known, head.sequence > known.lastAllowed { return try !wants(known, newest: nil).isEmpty }
+    if let known, known.segmentIndex(containing: head.sequence) != nil,
+      try hash(known, at: head.sequence) == head.hash
+    {
+      return try !wants(known, newest: nil).isEmpty
+    }
+    let entry = try known ?? makeEntry(digest.log, person: digest.person, pid: person.pid)
+    if known == nil, let revocation = person.record.revocation(of: digest.log) { entry.end = .revoked(revocation) }
+    // A head below ours with another hash is a fork's other branch; it is wanted until a higher one is named.
+    if entry.want.map({ head.sequence > $0.sequence }) ?? true, head.sequence <= entry.lastAllowed {
+      entry.want = head
+      markDirty(entry)
+    }
+    return true
+  }
+
+  /// Forgets a head that somebody named and nobody can deliver.
+  public func dropWant(_ log: LogID) throws {
+    try write {
+      guard let entry = try entry(log), entry.want != nil else { return }
+      entry.want = nil
+      markDirty(entry)
+    }
+  }
+
+  /// What is missing of the logs of `persons`, up to the newest heads that anybody named; in each log newest first.
+  ///
+  /// - Parameters:
+  ///   - limit: at most that many requests.
+  ///   - newestPerLog: only the newest events of each log, at most that many; what is older is then not wanted now.
+  public func openWants(
+    of persons: some Collection<PersonID>, limit: Int, newestPerLog: Int? = nil
+  ) throws -> [StretchRequest] {
+    var requests: [StretchRequest] = []
+    let select = try database.statement(
+      """
+      SELECT lid FROM log WHERE pid=? AND (want_head>0 OR lower>0 OR first<>1 OR state<>0) ORDER BY lid
+      """)
+    for person in persons {
+      guard let stored = try storedPerson(person) else { continue }
+      select.bind(stored.pid, at: 0)
+      for lid in try select.map({ $0.int(0) }) {
+        guard let entry = try entry(row: lid), stored.record.isAuthor(entry.key) else { continue }
+        requests += try wants(entry, newest: newestPerLog)
+        if requests.count >= limit { return Array(requests.prefix(limit)) }
+      }
+    }
+    return requests
+  }
+
+  /// Whether nothing is missing of the logs of `persons` up to the newest heads that anybody named.
+  public func isComplete(_ persons: some Collection<PersonID>) throws -> Bool {
+    try openWants(of: persons, limit: 1).isEmpty
+  }
+
+  /// The missing ranges of one log, newest first.
+  func wants(_ entry: LogEntry, newest: Int?) throws -> [StretchRequest] {
+    var highest = entry.top?.last ?? SequenceNumber(0)
+    if let want = entry.want { highest = max(highest, want.sequence) }
+    if entry.end != nil { highest = max(highest, entry.lastAllowed) }
+    highest = min(highest, entry.lastAllowed)
+    guard highest >= .first else { return [] }
+    let lowest = newest.map { SequenceNumber(UInt64(max(1, Int64(highest.rawValue) - Int64($0) + 1))) } ?? .first
+    var requests: [StretchRequest] = []
+    var next = highest
+    var holdsAbove = false
+    for segment in entry.segments.reversed() {
+      if segment.last < next {
+        requests.append(
+          StretchRequest(
+            log: entry.key, range: (segment.last + 1)...next, holdsBelow: true, holdsAbove: holdsAbove))
+      }
+      holdsAbove = true
+      next = SequenceNumber(segment.first.rawValue - 1)
+    }
+    if next >= .first {
+      requests.append(StretchRequest(log: entry.key, range: .first...next, holdsAbove: holdsAbove))
+    }
+    // The other branch of a log that does not fit together: asked for without naming neighbours.
+    if let suspect = try storedSuspect(entry), suspect.first > .first {
+      requests.append(StretchRequest(log: entry.key, range: Self.chunkBelow(suspect.first - 1)))
+    }
+    if let want = entry.want, entry.segmentIndex(containing: want.sequence) != nil {
+      requests.append(StretchRequest(log: entry.key, range: Self.chunkBelow(want.sequence)))
+    }
+    guard newest != nil else { return requests }
+    return requests.compactMap { request in
+      guard request.range.upperBound >= lowest else { return nil }
+      var request = request
+      if request.range.lowerBound < lowest {
+        request.range = lowest...request.range.upperBound
+        request.holdsBelow = false
+      }
+      return request
+    }
+  }
+
+  private static func chunkBelow(_ sequence: SequenceNumber) -> ClosedRange<SequenceNumber> {
+    let start =
+      sequence.rawValue >= UInt64(HeaderJudge.chunkCountMaximum)
+      ? sequence.rawValue - UInt64(HeaderJudge.chunkCountMaximum) + 1 : 1
+    return SequenceNumber(start)...sequence
+  }
+
+  // MARK: - Peers
+
+  public func peer(_ node: PublicKey) throws -> PeerMemory? {
+    let select = try database.statement(
+      "SELECT instance, n, cookie, interests_hash, interests, statement, last_seen FROM peer WHERE node=?")
+    select.bind(node, at: 0)
+    return try select.first { row in
+      PeerMemory(
+        node: node,
+        cursor: ChangeCursor(
+          instance: row.blob(0).reduce(0) { $0 << 8 | UInt64($1) }, number: row.unsigned(1),
+          cookie: row.blob(2).reduce(0) { $0 << 8 | UInt64($1) }),
+        interestsHash: row.bytes32(3) ?? Digest(), interests: row.isNull(4) ? nil : row.blob(4),
+        statement: row.isNull(5) ? nil : row.blob(5), lastSeen: Timestamp(milliseconds: row.int(6)))
+    }
+  }
+
+  /// Remembers how far a peer's changes were seen.
+  public func remember(_ memory: PeerMemory) throws { try write { try save(memory) } }
+
+  public func forget(peer node: PublicKey) throws {
+    try write {
+      let delete = try database.statement("DELETE FROM peer WHERE node=?")
+      delete.bind(node, at: 0)
+      try delete.run()
+    }
+  }
+
+  private func save(_ memory: PeerMemory) throws {
+    let insert = try database.statement(
+      """
+      INSERT OR REPLACE INTO peer(node, instance, n, cookie, interests_hash, interests, statement, last_seen) \
+      VALUES(?,?,?,?,?,?,?,?)
+      """)
+    insert.bind(memory.node, at: 0)
+    insert.bind(withUnsafeBytes(of: memory.cursor.instance.bigEndian) { Array($0) }, at: 1)
+    insert.bind(memory.cursor.number, at: 2)
+    insert.bind(withUnsafeBytes(of: memory.cursor.cookie.bigEndian) { Array($0) }, at: 3)
+    insert.bind(memory.interestsHash, at: 4)
+    insert.bind(memory.interests, at: 5)
+    insert.bind(memory.statement, at: 6)
+    insert.bind(memory.lastSeen.milliseconds, at: 7)
+    try insert.run()
+  }
+}

@@ -1,0 +1,262 @@
+import Events
+import Identity
+import Primitives
+
+extension EventStore {
+  /// Takes stretches from peers, in one durable transaction. Each is judged by itself, in the order given.
+  ///
+  /// - Throws: only for our own disk. Whatever a peer or an author did wrong is in the outcomes.
+  public func ingest(_ stretches: [ReceivedStretch]) throws -> [IngestOutcome] {
+    try write {
+      let horizon = environment.now().advanced(milliseconds: options.futureMaximum)
+      return try stretches.map { try take($0, horizon: horizon) }
+    }
+  }
+
+  private func take(_ received: ReceivedStretch, horizon: Timestamp) throws -> IngestOutcome {
+    guard let person = try storedPerson(received.person), person.record.isAuthor(received.log) else {
+      return .notAuthorized
+    }
+    // Made for good only when something is stored: an unused row number costs nothing, a stored empty log would.
+    let known = try entry(received.log)
+    if let known, known.pid != person.pid { return .notAuthorized }
+    let entry =
+      known ?? LogEntry(lid: 0, key: received.log, pid: person.pid, person: received.person)
+    if known == nil { entry.end = person.record.revocation(of: received.log).map { .revoked($0) } }
+    switch try check(received, of: entry) {
+    case .refused(let outcome): return outcome
+    case .holds(let incoming):
+      let target = try known ?? makeEntry(received.log, person: received.person, pid: person.pid)
+      if known == nil { target.end = entry.end }
+      return try place(incoming, in: target, horizon: horizon)
+    }
+  }
+
+  /// Puts an authentic stretch where it belongs, or finds out why it belongs nowhere.
+  private func place(_ incoming: Incoming, in entry: LogEntry, horizon: Timestamp) throws -> IngestOutcome {
+    if entry.segments.count >= Self.segmentMaximum { return .unproven }
+    var incoming = incoming
+    if incoming.last > entry.lastAllowed {
+      switch try cutToEnd(incoming, entry) {
+      case .refused(let outcome): return outcome
+      case .holds(let front): incoming = front
+      }
+    }
+    if let conflict = try conflict(of: incoming, with: entry) {
+      return try resolve(conflict, incoming, in: entry, horizon: horizon)
+    }
+    return try join(incoming, to: entry, horizon: horizon)
+  }
+
+  /// A stretch that agrees with everything held beside it: judge its headers and store what is new.
+  func join(_ incoming: Incoming, to entry: LogEntry, horizon: Timestamp) throws -> IngestOutcome {
+    let missing = missingRanges(of: incoming, in: entry)
+    guard !missing.isEmpty else {
+      return try fill(incoming, in: entry) ? .stored(0) : .duplicate
+    }
+    var judged = Judged()
+    if entry.revocation == nil {
+      judged = try judge(incoming, in: entry)
+    } else {
+      judged.bytes = nil
+    }
+    // Before the broken header, if any.
+    let goodEnd = judged.broken.map { min($0.sequence - 1, incoming.last) } ?? incoming.last
+    if goodEnd >= incoming.first {
+      for index in 0...(goodEnd - incoming.first) {
+        let time = incoming.stretch.id(index).time
+        if time > horizon { return .notYet(due: time.advanced(milliseconds: -options.futureMaximum)) }
+      }
+    }
+    var evidence: Evidence?
+    if let broken = judged.broken {
+      evidence = try makeEvidence(ofRuleBreakAt: broken.sequence, incoming, entry)
+      if evidence == nil { return .badBytes("a header that breaks the rule of \(broken.rule), without a signature") }
+    }
+    var count = 0
+    if goodEnd >= incoming.first {
+      let front = try incoming.prefix(through: goodEnd)
+      for range in missing where range.lowerBound <= goodEnd {
+        let new = range.lowerBound...min(range.upperBound, goodEnd)
+        try store(front, new, in: entry, chunkBytes: judged.bytes)
+        count += new.upperBound - new.lowerBound + 1
+      }
+    }
+    if let evidence, let broken = judged.broken {
+      try freeze(entry, by: evidence)
+      return .ruleBreak(broken.rule, stored: count)
+    }
+    if try resolveSuspect(entry) { return .fork(stored: count) }
+    return .stored(count)
+  }
+
+  /// The part of a stretch that is not held.
+  private func missingRanges(of incoming: Incoming, in entry: LogEntry) -> [ClosedRange<SequenceNumber>] {
+    var ranges: [ClosedRange<SequenceNumber>] = []
+    var next = incoming.first
+    for segment in entry.segments where segment.last >= incoming.first && segment.first <= incoming.last {
+      if segment.first > next { ranges.append(next...(segment.first - 1)) }
+      next = max(next, segment.last + 1)
+    }
+    if next <= incoming.last { ranges.append(next...incoming.last) }
+    return ranges
+  }
+
+  private struct Judged {
+    var broken: (sequence: SequenceNumber, rule: RuleBreak)?
+    /// Payload bytes of the chunk that the stretch's last event is in, where known.
+    var bytes: Int?
+  }
+
+  /// Judges the stretch after what is held below it, and what is held above after the stretch.
+  private func judge(_ incoming: Incoming, in entry: LogEntry) throws -> Judged {
+    var judge = HeaderJudge(person: entry.person)
+    if incoming.first > .first {
+      let before = SequenceNumber(incoming.first.rawValue - 1)
+      if let top = entry.top, top.last == before { try loadHead(entry) }
+      judge = try self.judge(entry, after: before)
+    }
+    for index in 0..<incoming.stretch.count {
+      if let rule = judge.judge(incoming.stretch.header(index)) {
+        return Judged(broken: (incoming.first + index, rule))
+      }
+    }
+    let bytes = judge.runningChunkBytes
+    // The header above, and the rest of its chunk, now have something to be judged by.
+    let above = incoming.last + 1
+    guard entry.segmentIndex(containing: above) != nil, let next = try header(entry, at: above) else {
+      return Judged(bytes: bytes)
+    }
+    if let rule = judge.judge(next) { return Judged(broken: (above, rule), bytes: bytes) }
+    if next.place != 0 {
+      for part in try chunkParts(entry, continuingAt: above) {
+        for index in 0..<part.stretch.count where part.first + index > above {
+          let header = part.stretch.header(index)
+          if let rule = judge.judge(header) { return Judged(broken: (part.first + index, rule), bytes: bytes) }
+          if header.place == 0 { return Judged(bytes: bytes) }
+        }
+      }
+    }
+    return Judged(bytes: bytes)
+  }
+
+  // MARK: - Storing
+
+  /// Stores the events `new` of a stretch: at the top of the log with a signature each as tail rows, otherwise in the
+  /// chunk row of their author's chunk, together with what is held of it.
+  ///
+  /// - Parameter chunkBytes: payload bytes of the last event's chunk, for the next one to be judged by.
+  private func store(
+    _ incoming: Incoming, _ new: ClosedRange<SequenceNumber>, in entry: LogEntry, chunkBytes: Int?
+  ) throws {
+    let stretch = incoming.stretch
+    let low = new.lowerBound - stretch.first
+    let high = new.upperBound - stretch.first
+    let isTop = entry.top.map { new.upperBound > $0.last } ?? true
+    let isLinkedBelow = low > 0 || entry.segments.contains { $0.last + 1 == new.lowerBound }
+    let startsChunk = stretch.header(low).place == 0
+    let endsWithChunk = stretch.header(high).place == UInt8(HeaderJudge.chunkCountMaximum - 1)
+    if isTop, let signatures = incoming.signatures, !endsWithChunk {
+      if startsChunk, isLinkedBelow { try fold(entry, endingAt: SequenceNumber(new.lowerBound.rawValue - 1)) }
+      let isRun = try !startsChunk && isLinkedBelow && hasTailRow(entry, new.lowerBound - 1)
+      for index in low...high {
+        try insertTail(
+          entry, stretch.header(index), stretch.payload(index), signature: signatures[index],
+          verified: incoming.lastSignature != nil && index == stretch.count - 1, anchored: index == low && !isRun)
+      }
+    } else {
+      let below = try !startsChunk && isLinkedBelow ? chunkParts(entry, endingAt: new.lowerBound - 1) : []
+      let above = try chunkParts(entry, linkedAt: new.upperBound + 1, to: stretch.hashes[high])
+      if below.isEmpty, above.isEmpty {
+        let isWhole = new == stretch.first...stretch.last
+        let piece =
+          isWhole
+          ? stretch
+          : try Self.stretch(
+            of: Array(stretch.events[low...high]), log: entry.key, first: new.lowerBound,
+            previous: low == 0 ? stretch.previous : stretch.hashes[low - 1])
+        try insertChunk(
+          entry, piece, signature: high == stretch.count - 1 ? incoming.lastSignature : nil,
+          block: isWhole ? incoming.block ?? Block(compressing: piece.raw) : Block(compressing: piece.raw))
+      } else {
+        let signature =
+          above.last != nil
+          ? try self.signature(entry, at: above.last!.last)
+          : high == stretch.count - 1 ? incoming.lastSignature : nil
+        try rewrite(
+          entry, replacing: below + above,
+          by: below.flatMap(\.stretch.events) + stretch.events[low...high] + above.flatMap(\.stretch.events),
+          first: below.first?.first ?? new.lowerBound,
+          previous: below.first?.stretch.previous ?? (low == 0 ? stretch.previous : stretch.hashes[low - 1]),
+          signature: signature)
+      }
+      if startsChunk, isLinkedBelow { try fold(entry, endingAt: SequenceNumber(new.lowerBound.rawValue - 1)) }
+    }
+    try extend(
+      entry,
+      by: Segment(
+        first: new.lowerBound, last: new.upperBound,
+        previous: low == 0 ? stretch.previous : stretch.hashes[low - 1], hash: stretch.hashes[high]))
+    if isTop {
+      entry.headHeader = stretch.header(high)
+      entry.headChunkBytes = chunkBytes
+    }
+    if entry.top?.first == new.lowerBound { entry.topHeader = stretch.header(low) }
+    try tellReadModels(entry, stretch, low..<(high + 1))
+  }
+
+  private func chunkParts(
+    _ entry: LogEntry, linkedAt sequence: SequenceNumber, to hash: EventHash
+  ) throws -> [Part] {
+    guard let segment = entry.segments.first(where: { $0.first == sequence }), segment.previous == hash else {
+      return []
+    }
+    if let top = entry.topHeader, top.sequence == sequence, top.place == 0 { return [] }
+    return try chunkParts(entry, continuingAt: sequence)
+  }
+
+  /// Takes payloads that were missing from events that are held.
+  ///
+  /// - Returns: whether anything was filled.
+  private func fill(_ incoming: Incoming, in entry: LogEntry) throws -> Bool {
+    var filled = false
+    var next = incoming.first
+    while next <= incoming.last {
+      let part = try part(entry, containing: next)
+      let range = next...min(part.last, incoming.last)
+      next = part.last + 1
+      var events = part.stretch.events
+      var added: [Int] = []
+      var erase: [SequenceNumber] = []
+      for sequence in range.lowerBound.rawValue...range.upperBound.rawValue {
+        let sequence = SequenceNumber(sequence)
+        let index = sequence - part.first
+        guard case .absent(.notHad) = events[index].payload,
+          case .present(let payload) = incoming.stretch.payload(sequence - incoming.first)
+        else { continue }
+        if try isDeleted(entry, sequence, part.stretch.hashes[index]) {
+          erase.append(sequence)
+          continue
+        }
+        events[index].payload = .present(payload)
+        added.append(index)
+      }
+      guard !added.isEmpty else { continue }
+      filled = true
+      try replace(entry, part, by: events)
+      let stretch = try Self.stretch(
+        of: events, log: entry.key, first: part.first, previous: part.stretch.previous)
+      for index in added {
+        for model in readModels {
+          try model.hide(part.stretch.event(index), of: entry.identity, in: database)
+        }
+        try tellReadModels(entry, stretch, index..<(index + 1))
+      }
+      markDirty(entry)
+    }
+    return filled
+  }
+
+  /// Segments that one log may have; an author can only reach this by signing ever new stretches with gaps.
+  private static let segmentMaximum = 1024
+}
