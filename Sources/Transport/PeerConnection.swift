@@ -1,4 +1,5 @@
 import Dispatch
+import Glibc
 public import Identity
 public import Primitives
 
@@ -153,6 +154,7 @@ public final class PeerConnection: @unchecked Sendable {
     check()
     isReadingPaused = false
     channel?.setReading(true)
+    channel?.readAgain()
   }
 
   /// Sends what is queued, says goodbye and ends with `onClosed(nil)`; no frame is delivered any more. Idempotent.
@@ -248,7 +250,7 @@ public final class PeerConnection: @unchecked Sendable {
   }
 
   private func flushHandshake() {
-    if case .failed(let number) = flushOutput() { finish(.system("send", number, "\(remote) went away")) }
+    if case .failed(let number) = flushOutput() { finish(endError(.system("send", number, "\(remote) went away"))) }
   }
 
   // MARK: Reading
@@ -264,12 +266,13 @@ public final class PeerConnection: @unchecked Sendable {
         wireBytesReceived += count
         lastReceived = monotonicNow()
         take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-        if count < space || isReadingPaused { return }
+        if isReadingPaused { return }
       case .wouldBlock: return
       case .ended: return streamEnded()
       case .failed(let number): return finish(endError(.system("recv", number, "\(remote) went away")))
       }
     }
+    channel?.readAgain()
   }
 
   private func take(_ bytes: UnsafeRawBufferPointer) {
@@ -338,7 +341,7 @@ public final class PeerConnection: @unchecked Sendable {
   // MARK: Writing
 
   private func writable() {
-    channel?.setWriting(false)
+    _ = channel?.setWriting(false)
     if state == .handshaking { flushHandshake() } else { pump() }
   }
 
@@ -393,7 +396,7 @@ public final class PeerConnection: @unchecked Sendable {
         return count
       }
       if case .moved = last { continue }
-      if case .wouldBlock = last { channel.setWriting(true) }
+      if case .wouldBlock = last, !channel.setWriting(true) { last = .failed(EMFILE) }
       break
     }
     return last
@@ -405,7 +408,7 @@ public final class PeerConnection: @unchecked Sendable {
     engine?.close()
     flushOnce()
     guard engine?.outputByteCount == 0 else { return watchStall(pendingBytes) }
-    channel?.setWriting(false)
+    _ = channel?.setWriting(false)
     channel?.endWriting()
     state = .lingering
     startTimer(context.limits.closeTimeout)

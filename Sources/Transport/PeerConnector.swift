@@ -94,7 +94,7 @@ private final class Dial: @unchecked Sendable {
     let left = deadline - monotonicNow()
     timer?.schedule(deadline: .now() + max(left / (targets.count + 1), .zero).dispatchInterval)
     channel.onWritable = { [weak self] in self?.attemptEnded() }
-    channel.setWriting(true)
+    if !channel.setWriting(true) { attemptFailed(.system("dup", EMFILE, "no descriptor for \(address)")) }
   }
 
   private func attemptEnded() {
@@ -102,7 +102,10 @@ private final class Dial: @unchecked Sendable {
     var number: Int32 = 0
     var count = socklen_t(MemoryLayout<Int32>.size)
     getsockopt(channel.descriptor, SOL_SOCKET, SO_ERROR, &number, &count)
-    guard number == 0 else { return attemptFailed(.system("connect", number, "cannot reach \(address)")) }
+    guard number == 0 else {
+      let reset = number == ECONNRESET ? ECONNREFUSED : number  // taken and dropped before we looked
+      return attemptFailed(.system("connect", reset, "cannot reach \(address)"))
+    }
     connected()
   }
 
@@ -119,7 +122,7 @@ private final class Dial: @unchecked Sendable {
   private func connected() {
     guard let channel else { return }
     self.channel = nil
-    channel.setWriting(false)
+    channel.releaseWriter()
     let connection = connection
     connection.onOver = nil
     end()

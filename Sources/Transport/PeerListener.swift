@@ -59,6 +59,8 @@ public final class PeerListener: @unchecked Sendable {
   }
 
   private func endSources() {
+    // Linux refuses callers from here on; the descriptor itself goes when Dispatch has let go of it.
+    shutdown(descriptor, Int32(SHUT_RDWR))
     source.cancel()
     if let retryTimer {
       source.resume()  // it is suspended while the timer waits, and would never run its cancel handler

@@ -136,11 +136,18 @@ func waitForEnd(_ descriptor: Int32) -> Bool {
   }
 }
 
-/// Descriptors that this process has open.
-func openDescriptors() -> Int {
+/// Sockets that this process has open.
+func openSockets() -> Int {
   guard let directory = opendir("/proc/self/fd") else { return -1 }
   defer { closedir(directory) }
   var count = 0
-  while readdir(directory) != nil { count += 1 }
+  while let entry = readdir(directory) {
+    let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    var target = [UInt8](repeating: 0, count: 64)
+    let length = target.withUnsafeMutableBytes {
+      readlink("/proc/self/fd/" + name, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
+    }
+    if length > 0, target.prefix(length).starts(with: "socket:".utf8) { count += 1 }
+  }
   return count
 }

@@ -130,6 +130,27 @@ import Transport
     return nil
   }
 
+  @Test("everything sent before a close arrives, also at a peer that was not reading then")
+  func closeAfterSending() async throws {
+    let (server, client) = (try Station(), try Station())
+    let (listener, accepted) = try await server.listen()
+    let (connection, events) = try await client.connect(to: listener.address)
+    try await client.on { connection.pauseReading() }
+    let (remote, remoteEvents) = try #require(await accepted.first())
+    #expect(await remoteEvents.ready() != nil)
+    let frames = (0..<60).map { Frame(type: $0, body: [UInt8](repeating: $0, count: 65_000)) }
+    try await server.on {
+      try remote.send(frames)
+      remote.close()
+      remote.close()
+    }
+    try await client.on { connection.resumeReading() }
+    #expect(await events.frames(60) == frames)
+    #expect(await events.end() == nil)
+    #expect(await remoteEvents.end() == nil)
+    try await server.on { listener.close() }
+  }
+
   @Test("one send of any size is taken below the low-water mark, and none that passes the maximum above it")
   func sendLimits() async throws {
     let server = try Station()
@@ -158,7 +179,7 @@ import Transport
     try await server.on { listener.close() }
   }
 
-  @Test("a connection that does not shake hands is let go in time; bytes that are not TLS at once")
+  @Test("a connection that does not shake hands is let go in time")
   func handshakeTimeout() async throws {
     let server = try Station { $0.handshakeTimeout = .milliseconds(100) }
     let (listener, accepted) = try await server.listen()
@@ -168,11 +189,19 @@ import Transport
     let (_, events) = try #require(await iterator.next())
     #expect(await events.end()?.code == .timedOut)
     #expect(waitForEnd(silent))
+    #expect(try await server.on { listener.connectionCounts } == (0, 0))
+    try await server.on { listener.close() }
+  }
+
+  @Test("bytes that are not TLS end a connection at once")
+  func notTLS() async throws {
+    let server = try Station()
+    let (listener, accepted) = try await server.listen()
     let babbling = plainConnect(listener.address.port)
     defer { Glibc.close(babbling) }
     Glibc.send(babbling, "GET / HTTP/1.0\r\n\r\n", 18, Int32(MSG_NOSIGNAL))
-    let (_, others) = try #require(await iterator.next())
-    #expect(await others.end()?.code == .handshake)
+    let (_, events) = try #require(await accepted.first())
+    #expect(await events.end()?.code == .handshake)
     #expect(try await server.on { listener.connectionCounts } == (0, 0))
     try await server.on { listener.close() }
   }
@@ -206,7 +235,8 @@ import Transport
       live.append((connection, events))
     }
     let (_, refused) = try await client.connect(to: listener.address)
-    #expect(await refused.end()?.code == .handshake)
+    let refusal = await refused.end()
+    #expect([.handshake, .refused].contains(refusal?.code), "\(String(describing: refusal))")
     #expect(try await server.on { listener.refusedCount } == 2)
     for (connection, events) in live {
       try await client.on { connection.close() }
@@ -222,7 +252,6 @@ import Transport
     let (_, unexpected) = try await client.connect(to: listener.address, expecting: client.key.publicKey)
     #expect(await unexpected.end()?.code == .handshake)
     try await server.on { listener.close() }
-    try await server.on {}  // the descriptor is closed by now
     let (_, refused) = try await client.connect(to: listener.address)
     #expect(await refused.end()?.code == .refused)
     let (_, nameless) = try await client.connect(to: PeerAddress("name.invalid:1"))
@@ -268,51 +297,50 @@ import Transport
   }
 
   @Test("closed connections, listeners and dials leave neither objects nor descriptors")
-  func leaks() async throws {
-    let before = openDescriptors()
-    weak var weakConnection: PeerConnection?
-    weak var weakRemote: PeerConnection?
-    weak var weakListener: PeerListener?
-    weak var weakDialled: PeerConnection?
-    weak var weakContext: PeerContext?
-    do {
-      let (server, client) = (try Station(), try Station())
-      let (listener, accepted) = try await server.listen()
-      let (connection, events) = try await client.connect(to: listener.address)
-      let (remote, remoteEvents) = try #require(await accepted.first())
-      #expect(await events.ready() != nil)
-      #expect(await remoteEvents.ready() != nil)
-      let dialEvents = PeerEvents()
-      let dialled = try await client.on {
-        let address = PeerAddress(host: "192.0.2.1", port: 9)
-        let dialled = PeerConnector.connect(to: address, in: client.context, handlers: dialEvents.handlers)
-        dialled.close()
-        return dialled
-      }
-      weakContext = server.context
-      (weakConnection, weakRemote, weakListener, weakDialled) = (connection, remote, listener, dialled)
-      try await client.on {
-        for _ in 0..<2 {
-          connection.close()
-          dialled.close()
-        }
-      }
-      #expect(await events.end() == nil)
-      #expect(await remoteEvents.end() == nil)
-      #expect(await dialEvents.end() == nil)
-      try await server.on {
-        listener.close()
-        listener.close()
-        remote.abort()
-      }
-      for station in [server, client] {
-        for _ in 0..<3 { try await station.on {} }  // cancel handlers have run
-      }
-    }
-    #expect(weakConnection == nil && weakRemote == nil && weakListener == nil && weakDialled == nil)
-    #expect(weakContext == nil)
-    #expect(openDescriptors() == before)
+  func leaks() async {
+    // In a process of its own, where nobody else opens descriptors.
+    await #expect(processExitsWith: .success) { try await leaveNothing() }
   }
+}
+
+/// Traps when something is left over.
+private func leaveNothing() async throws {
+  let before = openSockets()
+  let left = try await openAndClose()
+  // Dispatch closes descriptors a little after the last handler; the time limit of the suite ends this if it does not.
+  while openSockets() != before || left.contains(where: { $0.object != nil }) { await Task.yield() }
+}
+
+private struct WeakReference: @unchecked Sendable {  // read when nobody else holds it any more
+  weak var object: AnyObject?
+}
+
+private func openAndClose() async throws -> [WeakReference] {
+  let (server, client) = (try Station(), try Station())
+  let (listener, accepted) = try await server.listen()
+  let (connection, events) = try await client.connect(to: listener.address)
+  guard let (remote, remoteEvents) = await accepted.first() else { preconditionFailure("nothing accepted") }
+  let keys = [await events.ready(), await remoteEvents.ready()]
+  precondition(keys == [server.key.publicKey, client.key.publicKey])
+  let dialEvents = PeerEvents()
+  let dialled = try await client.on {
+    let address = PeerAddress(host: "192.0.2.1", port: 9)
+    let dialled = PeerConnector.connect(to: address, in: client.context, handlers: dialEvents.handlers)
+    for _ in 0..<2 {
+      connection.close()
+      dialled.close()
+    }
+    return dialled
+  }
+  let ends = [await events.end(), await remoteEvents.end(), await dialEvents.end()]
+  precondition(ends == [nil, nil, nil], "\(ends)")
+  try await server.on {
+    listener.close()
+    listener.close()
+    remote.abort()
+  }
+  let objects: [AnyObject] = [connection, remote, dialled, listener, server.context, client.context]
+  return objects.map { WeakReference(object: $0) }
 }
 
 @Suite struct AcceptLedgerTests {
