@@ -57,6 +57,8 @@ public final class ControlListener: @unchecked Sendable {
 
   private func end() {
     ControlSocket.remove(path, inode: inode)
+    // Callers are refused from here on; the descriptor itself goes when Dispatch has let go of it.
+    shutdown(descriptor, Int32(SHUT_RDWR))
     source.cancel()
     if let retryTimer {
       source.resume()
