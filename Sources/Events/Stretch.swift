@@ -46,6 +46,7 @@ public struct Stretch: Sendable {
 
   public func event(_ index: Int) -> Event { Event(header: header(index), payload: payload(index)) }
 
+  public func place(_ index: Int) -> UInt8 { headerBytes[index * 128 + 3] }
   public func kind(_ index: Int) -> EventKind { EventKind(rawValue: headerBytes[index * 128 + 1]) }
   public func id(_ index: Int) -> EventID {
     headerBytes.withUnsafeBytes {

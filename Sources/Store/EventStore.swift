@@ -4,11 +4,11 @@ import Primitives
 
 /// Shows that the caller is the profile's only writer: the held write lock, or a disk nobody else can open.
 public struct WriteAuthority {
-  private let lock: AnyObject?
-  private init(_ lock: AnyObject?) { self.lock = lock }
+  private let lock: WriteLock?
+  private init(_ lock: WriteLock?) { self.lock = lock }
 
   /// The store keeps the lock alive until it is closed.
-  public static func holding(_ lock: AnyObject) -> WriteAuthority { WriteAuthority(lock) }
+  public static func holding(_ lock: WriteLock) -> WriteAuthority { WriteAuthority(lock) }
   /// For a disk in memory, a private copy, or a directory that a test made.
   public static var alone: WriteAuthority { WriteAuthority(nil) }
 }

@@ -113,8 +113,11 @@ extension EventStore {
     var judge = HeaderJudge(person: entry.person)
     if incoming.first > .first {
       let before = SequenceNumber(incoming.first.rawValue - 1)
-      if let top = entry.top, top.last == before { try loadHead(entry) }
-      judge = try self.judge(entry, after: before)
+      // Beside a segment that it does not chain to, a stretch is judged by itself.
+      if try hash(entry, at: before) == incoming.stretch.previous {
+        if let top = entry.top, top.last == before { try loadHead(entry) }
+        judge = try self.judge(entry, after: before)
+      }
     }
     for index in 0..<incoming.stretch.count {
       if let rule = judge.judge(incoming.stretch.header(index)) {
@@ -124,12 +127,12 @@ extension EventStore {
     let bytes = judge.runningChunkBytes
     // The header above, and the rest of its chunk, now have something to be judged by.
     let above = incoming.last + 1
-    guard entry.segmentIndex(containing: above) != nil, let next = try header(entry, at: above) else {
+    guard let next = try header(entry, at: above), next.previous == incoming.stretch.lastHash else {
       return Judged(bytes: bytes)
     }
     if let rule = judge.judge(next) { return Judged(broken: (above, rule), bytes: bytes) }
     if next.place != 0 {
-      for part in try chunkParts(entry, continuingAt: above) {
+      for part in try chunkParts(entry, continuingAt: above, after: next.place - 1) {
         for index in 0..<part.stretch.count where part.first + index > above {
           let header = part.stretch.header(index)
           if let rule = judge.judge(header) { return Judged(broken: (part.first + index, rule), bytes: bytes) }
@@ -153,20 +156,24 @@ extension EventStore {
     let low = new.lowerBound - stretch.first
     let high = new.upperBound - stretch.first
     let isTop = entry.top.map { new.upperBound > $0.last } ?? true
-    let isLinkedBelow = low > 0 || entry.segments.contains { $0.last + 1 == new.lowerBound }
-    let startsChunk = stretch.header(low).place == 0
-    let endsWithChunk = stretch.header(high).place == UInt8(HeaderJudge.chunkCountMaximum - 1)
+    let isLinkedBelow =
+      low > 0 || entry.segments.contains { $0.last + 1 == new.lowerBound && $0.hash == stretch.previous }
+    let startsChunk =
+      try !isLinkedBelow
+      || !Self.continues(header(entry, at: new.lowerBound - 1)?.place ?? 0, stretch.place(low))
+    let endsWithChunk = stretch.place(high) == UInt8(HeaderJudge.chunkCountMaximum - 1)
     if isTop, let signatures = incoming.signatures, !endsWithChunk {
       if startsChunk, isLinkedBelow { try fold(entry, endingAt: SequenceNumber(new.lowerBound.rawValue - 1)) }
-      let isRun = try !startsChunk && isLinkedBelow && hasTailRow(entry, new.lowerBound - 1)
+      let isRun = try !startsChunk && hasTailRow(entry, new.lowerBound - 1)
       for index in low...high {
         try insertTail(
           entry, stretch.header(index), stretch.payload(index), signature: signatures[index],
           verified: incoming.lastSignature != nil && index == stretch.count - 1, anchored: index == low && !isRun)
       }
     } else {
-      let below = try !startsChunk && isLinkedBelow ? chunkParts(entry, endingAt: new.lowerBound - 1) : []
-      let above = try chunkParts(entry, linkedAt: new.upperBound + 1, to: stretch.hashes[high])
+      let below = try startsChunk ? [] : chunkParts(entry, endingAt: new.lowerBound - 1)
+      let above = try chunkParts(
+        entry, linkedAt: new.upperBound + 1, to: stretch.hashes[high], after: stretch.place(high))
       if below.isEmpty, above.isEmpty {
         let isWhole = new == stretch.first...stretch.last
         let piece =
@@ -206,13 +213,13 @@ extension EventStore {
   }
 
   private func chunkParts(
-    _ entry: LogEntry, linkedAt sequence: SequenceNumber, to hash: EventHash
+    _ entry: LogEntry, linkedAt sequence: SequenceNumber, to hash: EventHash, after place: UInt8
   ) throws -> [Part] {
     guard let segment = entry.segments.first(where: { $0.first == sequence }), segment.previous == hash else {
       return []
     }
     if let top = entry.topHeader, top.sequence == sequence, top.place == 0 { return [] }
-    return try chunkParts(entry, continuingAt: sequence)
+    return try chunkParts(entry, continuingAt: sequence, after: place)
   }
 
   /// Takes payloads that were missing from events that are held.

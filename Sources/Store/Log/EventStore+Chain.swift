@@ -47,24 +47,33 @@ extension EventStore {
     guard let index = entry.segmentIndex(containing: sequence) else { return [] }
     var parts = [try part(entry, containing: sequence)]
     while parts[0].stretch.header(0).place != 0, parts[0].first > entry.segments[index].first {
-      parts.insert(try part(entry, containing: parts[0].first - 1), at: 0)
+      let below = try part(entry, containing: parts[0].first - 1)
+      guard Self.continues(below.stretch.place(below.stretch.count - 1), parts[0].stretch.place(0)) else { break }
+      parts.insert(below, at: 0)
     }
     return parts
   }
 
-  /// The parts of the author's chunk that goes on at `sequence`; none when a new chunk starts there.
-  func chunkParts(_ entry: LogEntry, continuingAt sequence: SequenceNumber) throws -> [Part] {
+  /// The parts of the author's chunk that goes on at `sequence` after an event at `place` in it; none when a new chunk
+  /// starts there.
+  func chunkParts(_ entry: LogEntry, continuingAt sequence: SequenceNumber, after place: UInt8) throws -> [Part] {
     guard let index = entry.segmentIndex(containing: sequence) else { return [] }
     var parts: [Part] = []
     var next = sequence
+    var place = place
     while next <= entry.segments[index].last {
       let part = try part(entry, containing: next)
-      if part.stretch.header(next - part.first).place == 0 { break }
+      guard Self.continues(place, part.stretch.place(next - part.first)) else { break }
       parts.append(part)
+      place = part.stretch.place(part.stretch.count - 1)
       next = part.last + 1
     }
     return parts
   }
+
+  /// Whether an event at `place` belongs to the chunk of the event before it. In a revoked log, whose chain counts as it
+  /// is, places may also be neither.
+  static func continues(_ before: UInt8, _ place: UInt8) -> Bool { place != 0 && Int(place) == Int(before) + 1 }
 
   /// A judge that has seen the chain up to `sequence`, from the start of its chunk on where that is held.
   func judge(_ entry: LogEntry, after sequence: SequenceNumber) throws -> HeaderJudge {
