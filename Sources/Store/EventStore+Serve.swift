@@ -73,7 +73,8 @@ extension EventStore {
         isProvenAbove = true
         guard envelope.first > .first else { break }
         next = envelope.first - 1
-        if run.bytes >= budget, next >= request.range.lowerBound {
+        // What only proves the range does not end a run, or a small budget would never get past it.
+        if run.bytes >= budget, next >= request.range.lowerBound, next < request.range.upperBound {
           run.rest = request.range.lowerBound...min(next, request.range.upperBound)
           return run
         }

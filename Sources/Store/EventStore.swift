@@ -89,16 +89,7 @@ public final class EventStore {
     records = LeastRecentlyUsed(costMaximum: 8 << 20)
     chunkCache = LeastRecentlyUsed(costMaximum: options.cacheBytes)
     viewCache = LeastRecentlyUsed(costMaximum: options.cacheBytes)
-    let isNew = try Schema.prepare(database)
-    if isNew {
-      let bytes = database.environment.random(8)
-      try database.transaction {
-        let insert = try database.statement("INSERT INTO meta(key, value) VALUES('instance', ?)")
-        insert.bind(bytes, at: 0)
-        try insert.run()
-        try database.execute("INSERT INTO meta(key, value) VALUES('unclean', 0)")
-      }
-    }
+    try Schema.prepare(database)
     guard
       let instance = try database.statement("SELECT value FROM meta WHERE key='instance'").first({ $0.blob(0) }),
       instance.count == 8

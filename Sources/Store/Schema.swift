@@ -60,9 +60,7 @@ enum Schema {
   ]
 
   /// Makes the tables of a new store, or refuses a file that is not ours or too new.
-  ///
-  /// - Returns: whether the store is new.
-  static func prepare(_ database: Database) throws -> Bool {
+  static func prepare(_ database: Database) throws {
     let application = try database.number("PRAGMA application_id") ?? 0
     let version = try database.number("PRAGMA user_version") ?? 0
     if application == 0, version == 0, try database.number("SELECT count(*) FROM sqlite_schema") == 0 {
@@ -71,9 +69,12 @@ enum Schema {
       }
       try database.transaction {
         for table in tables { try database.execute(table) }
+        let insert = try database.statement("INSERT INTO meta(key, value) VALUES('instance', ?), ('unclean', 0)")
+        insert.bind(database.environment.random(8), at: 0)
+        try insert.run()
         try database.execute("PRAGMA application_id=\(applicationID); PRAGMA user_version=\(Self.version)")
       }
-      return true
+      return
     }
     guard application == applicationID else {
       throw StoreError(.unsupported, "this database is not a tl store", path: database.path)
@@ -84,6 +85,5 @@ enum Schema {
         "this store has format \(version), made by a newer tl; this one knows formats up to \(Self.version)",
         path: database.path)
     }
-    return false
   }
 }
