@@ -1,0 +1,111 @@
+public import Events
+public import Identity
+public import Primitives
+
+/// A person as lists show them.
+public struct PersonLabel: Hashable, Sendable {
+  public let person: PersonID
+  /// What the person calls themselves, as received: clean it before it reaches a terminal. Nil when they never said.
+  public let name: String?
+  /// `name#fingerprint` with 8 characters of the id; `#fingerprint` without a name.
+  public let handle: String
+
+  public init(person: PersonID, name: String?) {
+    self.person = person
+    self.name = name
+    handle = (name ?? "") + "#" + PersonLabel.fingerprint(person)
+  }
+
+  /// Characters of a fingerprint that are shown.
+  public static let fingerprintLength = 8
+
+  /// The first characters of the id in base32.
+  public static func fingerprint(_ person: PersonID) -> String {
+    String(Base32.encode(person.bytes.prefix(fingerprintLength * 5 / 8)))
+  }
+}
+
+/// An event with everything that a listing says of it.
+public struct TimelineItem: Hashable, Sendable {
+  public let header: EventHeader
+  public let hash: EventHash
+  public let content: EventContent?
+  public let author: PersonLabel
+  /// Shown time, which orders timelines: a post's own date where it has one, else the id's time.
+  public let time: Timestamp
+  /// The id of the post that this one replies to, when that post is held here.
+  public let replyToID: EventID?
+
+  public init(
+    header: EventHeader, hash: EventHash, content: EventContent?, author: PersonLabel, replyToID: EventID? = nil
+  ) {
+    self.header = header
+    self.hash = hash
+    self.content = content
+    self.author = author
+    self.replyToID = replyToID
+    let written: Timestamp? = if case .post(let post) = content { post.written } else { nil }
+    position = TimelinePosition(of: header, written: written)
+    time = position.time
+  }
+
+  /// Where it stands; `before:` this position is the page after it.
+  public let position: TimelinePosition
+
+  public var kind: EventKind { header.kind }
+  public var id: EventID { header.id }
+  public var reference: Reference { Reference(log: header.log, sequence: header.sequence, hash: hash) }
+  public var post: EventContent.Post? { if case .post(let post) = content { post } else { nil } }
+  /// As received: clean it before it reaches a terminal.
+  public var text: String? { post?.text }
+  public var replyTo: Reference? { post?.replyTo }
+}
+
+/// A place in a thread.
+public struct ThreadEntry: Hashable, Sendable {
+  /// Why a place shows no post.
+  public enum Placeholder: String, Hashable, Sendable {
+    case deleted = "deleted by author"
+    case expired
+    case notHeld = "not held here"
+    case notDue = "dated in the future"
+    case malformed
+  }
+
+  /// 0 for the oldest ancestor that is known.
+  public let depth: Int
+  public let item: TimelineItem?
+  /// Nil exactly when there is an item.
+  public let placeholder: Placeholder?
+  public let reference: Reference
+  /// Whether this is the post that was asked for.
+  public let isSubject: Bool
+}
+
+/// What a person says about themselves, and what is held of them.
+public struct PersonProfile: Hashable, Sendable {
+  public let label: PersonLabel
+  public let about: String?
+  public let link: String?
+  /// The person's logs that are held, with their newest sequence number, in order of their keys.
+  public let logs: [LogSummary]
+  /// Posts in the tables here, expired ones and those from the future too.
+  public let posts: Int
+  public let following: Int
+  /// Among the persons whose logs are held.
+  public let followers: Int
+
+  public struct LogSummary: Hashable, Sendable {
+    public let log: LogID
+    public let head: SequenceNumber
+  }
+}
+
+/// A followed person, or a follower.
+public struct FollowEntry: Hashable, Sendable {
+  public let label: PersonLabel
+  /// The id of the newest event that says so.
+  public let id: EventID
+  /// Whether a log of the person is held.
+  public let isHeld: Bool
+}

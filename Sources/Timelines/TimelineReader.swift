@@ -1,0 +1,227 @@
+import Events
+public import Identity
+public import Primitives
+import Store
+
+/// Reads timelines, threads, profiles and follows. It only reads, and never waits for the writer.
+///
+/// Confined to one executor, like its database. Everything takes `now`: what is from the future or expired by that clock
+/// is not shown.
+public final class TimelineReader {
+  let source: any EventSource
+  var database: Database { source.database }
+
+  /// Names that the user gave to persons. They win over what persons call themselves.
+  public var petnames: [String: PersonID] = [:]
+
+  // Valid while `mark` is the database's content mark.
+  private var mark: Int64 = -1
+  private var labels: [Int64: PersonLabel] = [:]
+  private var labelsUntil = Timestamp(milliseconds: .min)
+  private var followed: [PersonID: FollowedLogs] = [:]
+  // Local numbers keep their meaning while their rows exist; forgotten with the rest, to be safe.
+  private var logs: [Int64: LogIdentity] = [:]
+
+  public init(_ source: any EventSource) {
+    self.source = source
+  }
+
+  /// Persons and logs remembered between pages, about 200 bytes each.
+  private static let rememberedMaximum = 100_000
+
+  // MARK: - Pages
+
+  /// The newest posts of the persons that `viewer` follows and of the viewer, newest first.
+  ///
+  /// - Parameters:
+  ///   - before: only posts older than this position.
+  ///   - author: only posts of this person, if it is among those persons.
+  public func timeline(
+    of viewer: PersonID, before: TimelinePosition? = nil, limit: Int, author: PersonID? = nil, now: Timestamp
+  ) throws -> [TimelineItem] {
+    try database.snapshot {
+      try forgetWhenChanged()
+      let followed = try followedLogs(of: viewer, at: now)
+      var logs = followed.logs
+      if let author {
+        guard author == viewer || followed.persons.contains(author) else { return [] }
+        logs = try logList(of: [author])
+      }
+      return try page(logs, before: before, limit: limit, now: now)
+    }
+  }
+
+  /// The posts of one person, newest first, whether or not anybody follows them.
+  public func posts(
+    of person: PersonID, before: TimelinePosition? = nil, limit: Int, now: Timestamp
+  ) throws -> [TimelineItem] {
+    try database.snapshot {
+      try forgetWhenChanged()
+      return try page(try logList(of: [person]), before: before, limit: limit, now: now)
+    }
+  }
+
+  // MARK: - The query
+
+  struct Row {
+    var log: LogIdentity
+    var sequence: SequenceNumber
+    var position: TimelinePosition
+  }
+
+  private func page(
+    _ logs: String, before: TimelinePosition?, limit: Int, now: Timestamp
+  ) throws -> [TimelineItem] {
+    var items: [TimelineItem] = []
+    var bound = before
+    while items.count < limit {
+      let wanted = limit - items.count
+      let rows = try rows(of: logs, before: bound, limit: wanted, now: now)
+      let events = try source.events(
+        at: rows.map { EventPlace(lid: $0.log.lid, log: $0.log.log, sequence: $0.sequence) })
+      for (row, event) in zip(rows, events) {
+        guard let event, let item = try item(event, of: row.log, now: now), item.post != nil else { continue }
+        items.append(item)
+      }
+      guard rows.count == wanted, let last = rows.last else { break }
+      bound = last.position
+    }
+    return items
+  }
+
+  /// The newest `limit` posts of the logs by (shown time, id, log). SQL knows the order up to the log keys, so it is asked
+  /// for one row more, and for as many as it takes until no tie is cut at the end.
+  private func rows(
+    of logs: String, before: TimelinePosition?, limit: Int, now: Timestamp
+  ) throws -> [Row] {
+    let time = ReadingTime(now: now)
+    var bound = PostRank(at: time.idMaximum, id: .max)
+    var cursor: TimelinePosition?
+    if let before, before.rank <= bound {
+      bound = before.rank
+      cursor = before
+    }
+    var asked = limit + 1
+    while true {
+      let select = try database.statement(Self.selectPosts)
+      select.bind(logs, at: 0)
+      select.bind(bound.at, at: 1)
+      select.bind(bound.id, at: 2)
+      select.bind(time.idMaximum, at: 3)
+      select.bind(time.expiryMinimum, at: 4)
+      select.bind(asked, at: 5)
+      var rows: [Row] = []
+      var found = 0
+      defer { select.reset() }
+      while try select.step() {
+        found += 1
+        let rank = PostRank(at: select.int(1), id: select.int(2))
+        let log = try self.log(select.int(0))
+        let position = TimelinePosition(time: rank.time, id: rank.eventID, log: log.log)
+        if let cursor, position >= cursor { continue }
+        rows.append(Row(log: log, sequence: select.sequence(3), position: position))
+      }
+      let isComplete = found < asked
+      if !isComplete {
+        let last = rows.last?.position.rank
+        while let row = rows.last, row.position.rank == last { rows.removeLast() }
+      }
+      if rows.count >= limit || isComplete {
+        rows.sort { $0.position > $1.position }
+        return Array(rows.prefix(limit))
+      }
+      asked = asked * 2 + 16
+    }
+  }
+
+  /// One seek a log, newest logs first: once the wanted number of rows is found, a log is left as soon as it has nothing
+  /// newer, which makes this a merge (SWIFT.md §2e). LIMIT keeps SQLite from reordering the list.
+  private static let selectPosts = """
+    WITH f AS MATERIALIZED (SELECT value AS lid FROM json_each(?1) LIMIT 1000000000) \
+    SELECT p.lid, p.at, p.id, p.seq FROM f CROSS JOIN post p \
+    WHERE p.lid=f.lid AND (p.at, p.id)<=(?2, ?3) AND p.id<=?4 AND (p.ttl=0 OR \
+    ((CASE WHEN p.id=0 AND p.at>=0 THEN p.at ELSE p.id END)>>22)+p.ttl*1000>=?5) \
+    ORDER BY p.at DESC, p.id DESC LIMIT ?6
+    """
+
+  // MARK: - Items
+
+  /// What a listing says of an event; nil for a payload that is absent, or not of its kind's form, or not to be shown.
+  func item(_ event: Event, of log: LogIdentity, now: Timestamp, withReplyID: Bool = true) throws -> TimelineItem? {
+    guard case .present(let payload) = event.payload, TimelineModel.isShown(flags: event.header.flags),
+      let content = try? EventContent(event.header.kind, payload)
+    else { return nil }
+    var replyToID: EventID?
+    if withReplyID, case .post(let post) = content, let target = post.replyTo,
+      let parent = try self.event(target)
+    {
+      replyToID = parent.event.header.id
+    }
+    return TimelineItem(
+      header: event.header, hash: event.header.hash, content: content, author: try label(of: log, now: now),
+      replyToID: replyToID)
+  }
+
+  /// The event that a reference names, if it is held and has that hash.
+  func event(_ reference: Reference) throws -> (event: Event, log: LogIdentity)? {
+    guard let log = try log(reference.log) else { return nil }
+    let place = EventPlace(lid: log.lid, log: log.log, sequence: reference.sequence)
+    guard let event = try source.events(at: [place])[0], event.header.hash == reference.hash else { return nil }
+    return (event, log)
+  }
+
+  // MARK: - Remembered
+
+  func forgetWhenChanged() throws {
+    let current = try database.contentMark()
+    if current == mark, labels.count + logs.count < Self.rememberedMaximum { return }
+    labels = [:]
+    followed = [:]
+    logs = [:]
+    mark = current
+  }
+
+  /// The log with this local number.
+  func log(_ lid: Int64) throws -> LogIdentity {
+    if let log = logs[lid] { return log }
+    let select = try database.statement(
+      "SELECT l.key, l.pid, p.key FROM log l JOIN person p ON p.pid=l.pid WHERE l.lid=?")
+    select.bind(lid, at: 0)
+    defer { select.reset() }
+    guard try select.step(), let key: LogID = select.bytes32(0), let person: PersonID = select.bytes32(2) else {
+      throw StoreError(.damaged, "the tables name log \(lid), which is not there", path: database.path)
+    }
+    let log = LogIdentity(lid: lid, log: key, pid: select.int(1), person: person)
+    logs[lid] = log
+    return log
+  }
+
+  /// The log with this key, if anything is known of it.
+  func log(_ key: LogID) throws -> LogIdentity? {
+    let select = try database.statement("SELECT lid FROM log WHERE key=?")
+    select.bind(key, at: 0)
+    guard let lid = try select.first({ $0.int(0) }) else { return nil }
+    return try log(lid)
+  }
+
+  func label(of log: LogIdentity, now: Timestamp) throws -> PersonLabel {
+    // Names come due and expire with time, so even in an unchanged store they are looked up again now and then.
+    if now >= labelsUntil || now.advanced(milliseconds: Self.labelMilliseconds) < labelsUntil {
+      labels = [:]
+      labelsUntil = now.advanced(milliseconds: Self.labelMilliseconds)
+    }
+    if let label = labels[log.pid] { return label }
+    let label = PersonLabel(person: log.person, name: try field(.name, of: log.pid, now: now))
+    labels[log.pid] = label
+    return label
+  }
+
+  private static let labelMilliseconds: Int64 = 10_000
+
+  func followedLogs(of viewer: PersonID, at now: Timestamp) throws -> FollowedLogs {
+    if let known = followed[viewer], known.validFrom <= now, now < known.validUntil { return known }
+    let made = try makeFollowedLogs(of: viewer, at: now)
+    followed[viewer] = made
+    return made
+  }
+}
