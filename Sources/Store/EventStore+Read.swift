@@ -11,6 +11,17 @@ public struct EventView: Hashable, Sendable {
   public var ttl: UInt32
   /// nil when it was deleted, has expired or never came.
   public var payload: [UInt8]?
+
+  public init(
+    sequence: SequenceNumber, id: EventID, kind: EventKind, flags: UInt8, ttl: UInt32, payload: [UInt8]?
+  ) {
+    self.sequence = sequence
+    self.id = id
+    self.kind = kind
+    self.flags = flags
+    self.ttl = ttl
+    self.payload = payload
+  }
 }
 
 /// What the store holds of one log.

@@ -3,17 +3,24 @@ public import Identity
 public import Primitives
 public import Store
 
-/// What the readers ask of the store besides SQL: events, with its cache of decoded chunks behind it.
+/// What the readers ask of the store besides SQL: events, with its caches of decoded chunks behind them.
 public protocol EventSource: AnyObject {
   /// A connection on which nothing but reading is done here.
   var database: Database { get }
 
-  /// The events at these places, in the order asked for; nil where nothing is held. Places of one chunk cost little more
-  /// than one of them, wherever they stand in the list.
-  func events(at places: [EventPlace]) throws -> [Event?]
+  /// What is needed to show an event, without its place in the chain; nil when it is not held. Costs microseconds.
+  func view(at place: EventPlace) throws -> EventView?
 
-  /// The signature that is held over the event itself, as a tail has for each and a closed chunk for its last.
-  func signature(at place: EventPlace) throws -> Signature?
+  /// The event with its whole header; nil when it is not held. Costs up to the hashing of its chunk.
+  func event(at place: EventPlace) throws -> Event?
+}
+
+extension EventStore: EventSource {
+  public func view(at place: EventPlace) throws -> EventView? {
+    try view(row: place.lid, log: place.log, place.sequence)
+  }
+
+  public func event(at place: EventPlace) throws -> Event? { try event(place.log, place.sequence) }
 }
 
 /// Names an event of a held log by the log's local number.
@@ -21,6 +28,10 @@ public struct EventPlace: Hashable, Sendable {
   public var lid: Int64
   public var log: LogID
   public var sequence: SequenceNumber
+
+  public init(_ log: LogIdentity, _ sequence: SequenceNumber) {
+    self.init(lid: log.lid, log: log.log, sequence: sequence)
+  }
 
   public init(lid: Int64, log: LogID, sequence: SequenceNumber) {
     self.lid = lid

@@ -1,6 +1,7 @@
 public import Events
 public import Identity
 public import Primitives
+import Store
 
 /// A person as lists show them.
 public struct PersonLabel: Hashable, Sendable {
@@ -27,34 +28,43 @@ public struct PersonLabel: Hashable, Sendable {
 
 /// An event with everything that a listing says of it.
 public struct TimelineItem: Hashable, Sendable {
-  public let header: EventHeader
-  public let hash: EventHash
+  public let kind: EventKind
+  public let id: EventID
+  public let log: LogID
+  public let sequence: SequenceNumber
+  /// Lifetime in seconds from the id's time; 0 = does not expire.
+  public let ttl: UInt32
+  /// Nil where nobody asked for it: working out a header means hashing its chunk.
+  public let header: EventHeader?
+  /// Nil when the payload is absent, not of its kind's form, encrypted, or of a later version.
   public let content: EventContent?
   public let author: PersonLabel
-  /// Shown time, which orders timelines: a post's own date where it has one, else the id's time.
-  public let time: Timestamp
-  /// The id of the post that this one replies to, when that post is held here.
+  /// The id of the event at the place that this post replies to, when that place is held here.
   public let replyToID: EventID?
+  /// Where it stands; `before:` this position is the page after it.
+  public let position: TimelinePosition
 
-  public init(
-    header: EventHeader, hash: EventHash, content: EventContent?, author: PersonLabel, replyToID: EventID? = nil
+  init(
+    _ view: EventView, of log: LogID, header: EventHeader?, content: EventContent?, author: PersonLabel,
+    replyToID: EventID? = nil
   ) {
+    kind = view.kind
+    id = view.id
+    self.log = log
+    sequence = view.sequence
+    ttl = view.ttl
     self.header = header
-    self.hash = hash
     self.content = content
     self.author = author
     self.replyToID = replyToID
     let written: Timestamp? = if case .post(let post) = content { post.written } else { nil }
-    position = TimelinePosition(of: header, written: written)
-    time = position.time
+    position = TimelinePosition(time: written ?? view.id.time, id: view.id, log: log)
   }
 
-  /// Where it stands; `before:` this position is the page after it.
-  public let position: TimelinePosition
-
-  public var kind: EventKind { header.kind }
-  public var id: EventID { header.id }
-  public var reference: Reference { Reference(log: header.log, sequence: header.sequence, hash: hash) }
+  /// Shown time, which orders timelines: a post's own date where it has one, else the id's time.
+  public var time: Timestamp { position.time }
+  /// Nil exactly when there is no header.
+  public var reference: Reference? { header?.reference }
   public var post: EventContent.Post? { if case .post(let post) = content { post } else { nil } }
   /// As received: clean it before it reaches a terminal.
   public var text: String? { post?.text }
@@ -88,14 +98,14 @@ public struct PersonProfile: Hashable, Sendable {
   public let about: String?
   public let link: String?
   /// The person's logs that are held, with their newest sequence number, in order of their keys.
-  public let logs: [LogSummary]
+  public let logs: [HeldLog]
   /// Posts in the tables here, expired ones and those from the future too.
   public let posts: Int
   public let following: Int
   /// Among the persons whose logs are held.
   public let followers: Int
 
-  public struct LogSummary: Hashable, Sendable {
+  public struct HeldLog: Hashable, Sendable {
     public let log: LogID
     public let head: SequenceNumber
   }

@@ -15,7 +15,7 @@ extension TimelineReader {
       guard let log = try log(key) else { return [] }
       let ranges = try heldRanges(log.lid)
       return try newest(of: log, in: ranges, below: before ?? (.maximum + 1), limit: limit).map {
-        try anyItem($0, of: log, now: now)
+        try item($0, of: log, now: now)
       }
     }
   }
@@ -38,19 +38,12 @@ extension TimelineReader {
           below = try firstSequence(of: log, in: ranges, where: isAbove)
         }
         items += try newest(of: log, in: ranges, below: below, limit: limit).map {
-          try anyItem($0, of: log, now: now)
+          try item($0, of: log, now: now)
         }
       }
-      items.sort { $0.id != $1.id ? $0.id > $1.id : $0.header.log > $1.header.log }
+      items.sort { $0.id != $1.id ? $0.id > $1.id : $0.log > $1.log }
       return Array(items.prefix(limit))
     }
-  }
-
-  /// As `item`, but an event without readable content is listed without it.
-  func anyItem(_ event: Event, of log: LogIdentity, now: Timestamp) throws -> TimelineItem {
-    if let item = try item(event, of: log, now: now) { return item }
-    return TimelineItem(
-      header: event.header, hash: event.header.hash, content: nil, author: try label(of: log, now: now))
   }
 
   private func newest(
@@ -60,9 +53,7 @@ extension TimelineReader {
     for range in ranges.reversed() where events.count < limit && range.lowerBound < below {
       let last = min(range.upperBound, below - 1)
       let count = min(limit - events.count, last - range.lowerBound + 1)
-      events += try source.events(
-        at: (0..<count).map { EventPlace(lid: log.lid, log: log.log, sequence: last - $0) }
-      ).compactMap { $0 }
+      events += try (0..<count).compactMap { try source.event(at: EventPlace(log, last - $0)) }
     }
     return events
   }
@@ -85,10 +76,10 @@ extension TimelineReader {
   }
 
   func id(of log: LogIdentity, at sequence: SequenceNumber) throws -> EventID {
-    guard let event = try source.events(at: [EventPlace(lid: log.lid, log: log.log, sequence: sequence)])[0] else {
+    guard let event = try source.view(at: EventPlace(log, sequence)) else {
       throw StoreError(.damaged, "event \(sequence) of log \(log.log) is missing", path: database.path)
     }
-    return event.header.id
+    return event.id
   }
 
   /// The event of the log that has this id.
@@ -96,7 +87,7 @@ extension TimelineReader {
     let ranges = try heldRanges(log.lid)
     let sequence = try firstSequence(of: log, in: ranges) { $0 >= id }
     guard ranges.contains(where: { $0.contains(sequence) }),
-      let event = try source.events(at: [EventPlace(lid: log.lid, log: log.log, sequence: sequence)])[0],
+      let event = try source.event(at: EventPlace(log, sequence)),
       event.header.id == id
     else { return nil }
     return event

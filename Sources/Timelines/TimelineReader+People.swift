@@ -161,7 +161,7 @@ extension TimelineReader {
       try forgetWhenChanged()
       guard let pid = try pid(of: person) else { return nil }
       let logs = try logs(of: person)
-      let heads = try logs.map { log -> PersonProfile.LogSummary in
+      let heads = try logs.map { log -> PersonProfile.HeldLog in
         .init(log: log.log, head: try heldRanges(log.lid).last?.upperBound ?? SequenceNumber(0))
       }
       let count = try database.statement("SELECT count(*) FROM post WHERE lid=?")

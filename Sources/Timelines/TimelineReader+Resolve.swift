@@ -173,9 +173,7 @@ extension TimelineReader {
       UNION SELECT lid, seq FROM unfollow WHERE id=?1 UNION SELECT lid, seq FROM profile WHERE id=?1
       """)
     select.bind(id.rawValue, at: 0)
-    let places = try select.map { ($0.int(0), $0.sequence(1)) }.map { lid, sequence in
-      EventPlace(lid: lid, log: try log(lid).log, sequence: sequence)
-    }
-    return try source.events(at: places).compactMap { $0 }.filter { $0.header.id == id }.map(\.header.reference)
+    let places = try select.map { ($0.int(0), $0.sequence(1)) }.map { EventPlace(try log($0.0), $0.1) }
+    return try places.compactMap { try source.event(at: $0)?.header }.filter { $0.id == id }.map(\.reference)
   }
 }

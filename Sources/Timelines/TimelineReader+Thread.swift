@@ -63,9 +63,9 @@ extension TimelineReader {
         placeholder = .expired
       } else if !ReadingTime(now: now).isDue(event.header.id) {
         placeholder = .notDue
-      } else if let item = try item(event, of: log, now: now), item.post != nil {
-        return Node(reference: reference, item: item)
       } else {
+        let item = try item(event, of: log, now: now)
+        if item.post != nil { return Node(reference: reference, item: item) }
         placeholder = .malformed
       }
     }
@@ -75,13 +75,11 @@ extension TimelineReader {
   private func replies(to parent: Reference, now: Timestamp) throws -> [Node] {
     let select = try database.statement("SELECT lid, seq FROM reply WHERE parent=?")
     select.bind(parent.hash.prefix64, at: 0)
-    let places = try select.map { ($0.int(0), $0.sequence(1)) }.map { lid, sequence in
-      EventPlace(lid: lid, log: try log(lid).log, sequence: sequence)
-    }
+    let places = try select.map { ($0.int(0), $0.sequence(1)) }.map { (try log($0.0), $0.1) }
     var nodes: [Node] = []
-    for (place, event) in zip(places, try source.events(at: places)) {
-      guard let event else { continue }
-      let node = try node(event, try log(place.lid), event.header.reference, now: now)
+    for (log, sequence) in places {
+      guard let event = try source.event(at: EventPlace(log, sequence)) else { continue }
+      let node = try node(event, log, event.header.reference, now: now)
       // The table knows eight bytes of the parent; only the whole reference counts. What is not shown is left out.
       if let item = node.item, item.replyTo == parent { nodes.append(node) }
     }

@@ -36,8 +36,10 @@ public final class TimelineReader {
   /// - Parameters:
   ///   - before: only posts older than this position.
   ///   - author: only posts of this person, if it is among those persons.
+  ///   - withHeaders: also works out each header and so the hash, which costs far more than the rest.
   public func timeline(
-    of viewer: PersonID, before: TimelinePosition? = nil, limit: Int, author: PersonID? = nil, now: Timestamp
+    of viewer: PersonID, before: TimelinePosition? = nil, limit: Int, author: PersonID? = nil,
+    withHeaders: Bool = false, now: Timestamp
   ) throws -> [TimelineItem] {
     try database.snapshot {
       try forgetWhenChanged()
@@ -47,17 +49,17 @@ public final class TimelineReader {
         guard author == viewer || followed.persons.contains(author) else { return [] }
         logs = try logList(of: [author])
       }
-      return try page(logs, before: before, limit: limit, now: now)
+      return try page(logs, before: before, limit: limit, withHeaders: withHeaders, now: now)
     }
   }
 
   /// The posts of one person, newest first, whether or not anybody follows them.
   public func posts(
-    of person: PersonID, before: TimelinePosition? = nil, limit: Int, now: Timestamp
+    of person: PersonID, before: TimelinePosition? = nil, limit: Int, withHeaders: Bool = false, now: Timestamp
   ) throws -> [TimelineItem] {
     try database.snapshot {
       try forgetWhenChanged()
-      return try page(try logList(of: [person]), before: before, limit: limit, now: now)
+      return try page(try logList(of: [person]), before: before, limit: limit, withHeaders: withHeaders, now: now)
     }
   }
 
@@ -70,18 +72,22 @@ public final class TimelineReader {
   }
 
   private func page(
-    _ logs: String, before: TimelinePosition?, limit: Int, now: Timestamp
+    _ logs: String, before: TimelinePosition?, limit: Int, withHeaders: Bool, now: Timestamp
   ) throws -> [TimelineItem] {
     var items: [TimelineItem] = []
     var bound = before
     while items.count < limit {
       let wanted = limit - items.count
       let rows = try rows(of: logs, before: bound, limit: wanted, now: now)
-      let events = try source.events(
-        at: rows.map { EventPlace(lid: $0.log.lid, log: $0.log.log, sequence: $0.sequence) })
-      for (row, event) in zip(rows, events) {
-        guard let event, let item = try item(event, of: row.log, now: now), item.post != nil else { continue }
-        items.append(item)
+      for row in rows {
+        let place = EventPlace(row.log, row.sequence)
+        let item: TimelineItem?
+        if withHeaders {
+          item = try source.event(at: place).flatMap { try self.item($0, of: row.log, now: now) }
+        } else {
+          item = try source.view(at: place).flatMap { try self.item($0, of: row.log, header: nil, now: now) }
+        }
+        if let item, item.post != nil { items.append(item) }
       }
       guard rows.count == wanted, let last = rows.last else { break }
       bound = last.position
@@ -146,27 +152,36 @@ public final class TimelineReader {
 
   // MARK: - Items
 
-  /// What a listing says of an event; nil for a payload that is absent, or not of its kind's form, or not to be shown.
-  func item(_ event: Event, of log: LogIdentity, now: Timestamp, withReplyID: Bool = true) throws -> TimelineItem? {
-    guard case .present(let payload) = event.payload, TimelineModel.isShown(flags: event.header.flags),
-      let content = try? EventContent(event.header.kind, payload)
-    else { return nil }
+  /// What a listing says of an event. Without content when the payload is absent, not of its kind's form, or not to be
+  /// shown.
+  func item(
+    _ view: EventView, of log: LogIdentity, header: EventHeader?, now: Timestamp
+  ) throws -> TimelineItem {
+    var content: EventContent?
+    if let payload = view.payload, TimelineModel.isShown(flags: view.flags) {
+      content = (try? EventContent(view.kind, payload)) ?? nil
+    }
     var replyToID: EventID?
-    if withReplyID, case .post(let post) = content, let target = post.replyTo,
-      let parent = try self.event(target)
-    {
-      replyToID = parent.event.header.id
+    if case .post(let post) = content, let target = post.replyTo, let parent = try self.log(target.log) {
+      replyToID = try source.view(at: EventPlace(parent, target.sequence))?.id
     }
     return TimelineItem(
-      header: event.header, hash: event.header.hash, content: content, author: try label(of: log, now: now),
-      replyToID: replyToID)
+      view, of: log.log, header: header, content: content, author: try label(of: log, now: now), replyToID: replyToID)
+  }
+
+  func item(_ event: Event, of log: LogIdentity, now: Timestamp) throws -> TimelineItem {
+    let header = event.header
+    let view = EventView(
+      sequence: header.sequence, id: header.id, kind: header.kind, flags: header.flags, ttl: header.ttl,
+      payload: event.payload.bytes)
+    return try item(view, of: log, header: header, now: now)
   }
 
   /// The event that a reference names, if it is held and has that hash.
   func event(_ reference: Reference) throws -> (event: Event, log: LogIdentity)? {
-    guard let log = try log(reference.log) else { return nil }
-    let place = EventPlace(lid: log.lid, log: log.log, sequence: reference.sequence)
-    guard let event = try source.events(at: [place])[0], event.header.hash == reference.hash else { return nil }
+    guard let log = try log(reference.log), let event = try source.event(at: EventPlace(log, reference.sequence)),
+      event.header.hash == reference.hash
+    else { return nil }
     return (event, log)
   }
 

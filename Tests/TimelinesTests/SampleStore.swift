@@ -17,6 +17,12 @@ struct SampleLog {
     self.person = person
   }
 
+  /// The last events of another log, for a store that has the ones before.
+  init(_ log: SampleLog, from index: Int) {
+    self = log
+    events.removeFirst(index)
+  }
+
   /// - Parameter id: used as given when it is above the last one, else the last one plus 1.
   @discardableResult
   mutating func append(kind: EventKind, payload: [UInt8], flags: UInt8 = 0, ttl: UInt32 = 0, id: EventID) -> Reference {
@@ -59,7 +65,6 @@ final class SampleStore: EventSource {
   private(set) var identities: [LogID: LogIdentity] = [:]
   private var persons: [PersonID: Int64] = [:]
   private(set) var held: [LogID: [SequenceNumber: Event]] = [:]
-  private var signatures: [Reference: Signature] = [:]
 
   init(seed: UInt64 = 1) throws {
     disk = MemoryDisk(seed: seed)
@@ -133,8 +138,15 @@ final class SampleStore: EventSource {
     held[log] = held[log]!.filter { $0.key < sequence }
   }
 
-  func events(at places: [EventPlace]) throws -> [Event?] { places.map { held[$0.log]?[$0.sequence] } }
-  func signature(at place: EventPlace) throws -> Signature? { nil }
+  func event(at place: EventPlace) throws -> Event? { held[place.log]?[place.sequence] }
+
+  func view(at place: EventPlace) throws -> EventView? {
+    try event(at: place).map {
+      EventView(
+        sequence: $0.header.sequence, id: $0.header.id, kind: $0.header.kind, flags: $0.header.flags,
+        ttl: $0.header.ttl, payload: $0.payload.bytes)
+    }
+  }
 
   func rebuild() throws {
     try model.reset(in: database)

@@ -41,7 +41,8 @@ import Timelines
           of: naive.following(viewer, now: now).union([viewer]), before: before, limit: limit, now: now)
       }
       let matches = items.elementsEqual(expected) {
-        $0.header == $1.header && $0.text == $1.text && $0.author.person == $1.person && $0.position == $1.position
+        $0.log == $1.header.log && $0.sequence == $1.header.sequence && $0.text == $1.text
+          && $0.author.person == $1.person && $0.position == $1.position
       }
       if !matches {
         Issue.record("step \(step): \(items.map(\.position)) instead of \(expected.map(\.position))")
@@ -73,7 +74,7 @@ import Timelines
       var before: TimelinePosition?
       while true {
         let page = try reader.timeline(of: viewer, before: before, limit: limit, now: .at(1_000))
-        shown += page.map(\.header.log)
+        shown += page.map(\.log)
         before = page.last?.position
         if page.count < limit { break }
       }
@@ -95,7 +96,9 @@ import Timelines
     #expect(try reader.timeline(of: ann, limit: 9, now: .at(10)).isEmpty)
     try store.takeAll(annsLog)
     let item = try #require(try reader.timeline(of: ann, limit: 9, now: .at(10)).first)
-    #expect(item.reference == post && item.text == "hello" && item.author.handle.hasPrefix("#"))
+    #expect(
+      item.log == post.log && item.sequence == post.sequence && item.reference == nil && item.text == "hello"
+        && item.author.handle.hasPrefix("#"))
     try store.erase(post)
     #expect(try reader.timeline(of: ann, limit: 9, now: .at(10)).isEmpty)
   }
@@ -131,8 +134,8 @@ import Timelines
         var before: (EventID, LogID)?
         while true {
           let page = try reader.history(of: person, before: before, limit: limit, now: .at(5_000_000))
-          shown += page.map(\.header)
-          before = page.last.map { ($0.id, $0.header.log) }
+          shown += page.map { $0.header! }
+          before = page.last.map { ($0.id, $0.log) }
           if page.count < limit { break }
         }
         #expect(shown == expected)
@@ -140,6 +143,6 @@ import Timelines
     }
     let log = world.logs[0]
     let page = try reader.history(ofLog: log.key.publicKey, before: SequenceNumber(6), limit: 3, now: .at(0))
-    #expect(page.map(\.header) == log.events[2...4].reversed().map(\.header))
+    #expect(page.map { $0.header! } == log.events[2...4].reversed().map(\.header))
   }
 }

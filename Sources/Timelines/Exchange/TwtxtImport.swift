@@ -89,14 +89,11 @@ extension TimelineReader {
       for log in try logs(of: person) {
         let select = try database.statement("SELECT seq FROM post WHERE lid=? ORDER BY seq")
         select.bind(log.lid, at: 0)
-        let places = try select.map { EventPlace(lid: log.lid, log: log.log, sequence: $0.sequence(0)) }
-        for start in stride(from: 0, to: places.count, by: 256) {
-          for event in try source.events(at: Array(places[start..<min(start + 256, places.count)])) {
-            guard case .present(let payload) = event?.payload, let content = try? EventContent(.post, payload),
-              case .post(let post) = content, let source = post.source
-            else { continue }
-            lines.insert(source.line)
-          }
+        for sequence in try select.map({ $0.sequence(0) }) {
+          guard let payload = try source.view(at: EventPlace(log, sequence))?.payload,
+            let content = try? EventContent(.post, payload), case .post(let post) = content, let origin = post.source
+          else { continue }
+          lines.insert(origin.line)
         }
       }
       return lines
