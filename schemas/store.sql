@@ -78,4 +78,6 @@ CREATE TABLE epoch(first INTEGER PRIMARY KEY, cookie BLOB NOT NULL);
 -- statement, and when it was last seen, in ms since 1970.
 CREATE TABLE peer(node BLOB PRIMARY KEY, instance BLOB NOT NULL, n INTEGER NOT NULL,
   cookie BLOB NOT NULL, interests_hash BLOB NOT NULL, interests BLOB, statement BLOB,
-  last_seen INTEGER NOT NULL) WITHOUT ROWID;
+  last_seen INTEGER NOT NULL,
+  own_interests BLOB NOT NULL  -- 8 bytes: hash of our own interests when the cursor was remembered
+) WITHOUT ROWID;

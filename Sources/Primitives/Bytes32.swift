@@ -62,6 +62,9 @@ public struct Bytes32<Role>: Hashable, Comparable, Sendable {
   @inlinable
   public var prefix64: UInt64 { UInt64(bigEndian: words.0) }
 
+  /// Eight bytes and then zeros: a value of which only the prefix is known.
+  public init(prefix64: UInt64) { words = (prefix64.bigEndian, 0, 0, 0) }
+
   @inlinable
   public static func == (a: Self, b: Self) -> Bool {
     a.words.0 == b.words.0 && a.words.1 == b.words.1 && a.words.2 == b.words.2 && a.words.3 == b.words.3

@@ -80,6 +80,8 @@ public struct PeerMemory: Hashable, Sendable {
   public var node: PublicKey
   /// What we have seen of the peer's changes.
   public var cursor: ChangeCursor
+  /// Hash of our own interests when the cursor was remembered; with others it says nothing.
+  public var ownInterests: UInt64 = 0
   public var interestsHash: Digest
   public var interests: [UInt8]?
   public var statement: [UInt8]?
@@ -196,7 +198,20 @@ extension EventStore {
 
   // MARK: - Wants
 
-  /// Compares a peer's digest with what is here. Heads that are not held become durable wants in the same transaction
+  /// The logs whose keys begin with these eight bytes; more than one only where somebody searched for the clash.
+  public func logs(startingWith prefix: UInt64) throws -> [LogID] {
+    let bytes = withUnsafeBytes(of: prefix.bigEndian) { Array($0) }
+    let select = try database.statement("SELECT key FROM log WHERE key>=? AND key<=? ORDER BY key LIMIT 2")
+    select.bind(bytes, at: 0)
+    select.bind(bytes + [UInt8](repeating: 0xFF, count: 24), at: 1)
+    return try select.map { $0.bytes32(0, KeyRole.self) }.compactMap { $0 }
+  }
+
+  /// Compares a peer's digest with what is here. Of the hashes in it only the first eight bytes count, which is what
+  /// peers tell each other: an author who searches for two heads that agree in them hides a fork until the next event,
+  /// whose `previous` is whole.
+  ///
+  /// Heads that are not held become durable wants in the same transaction
   /// that remembers how far the peer's changes were seen.
   public func reconcile(_ page: DigestPage, remembering memory: PeerMemory? = nil) throws -> Reconciliation {
     try write {
@@ -221,7 +236,7 @@ extension EventStore {
             let entry = try known ?? makeRevoked(digest, person)
             if try !wants(entry, newest: nil).isEmpty { result.wanted.append(digest.log) }
           } else if let known, let held = try evidenceCut(known),
-            held.cut < cut || held.cut == cut && held.previous == previous
+            held.cut < cut || held.cut == cut && held.previous.prefix64 == previous.prefix64
           {
             if try !wants(known, newest: nil).isEmpty { result.wanted.append(digest.log) }
           } else {
@@ -246,7 +261,7 @@ extension EventStore {
   ) throws -> Bool {
     if let known, head.sequence > known.lastAllowed { return try !wants(known, newest: nil).isEmpty }
     if let known, known.segmentIndex(containing: head.sequence) != nil,
-      try hash(known, at: head.sequence) == head.hash
+      try hash(known, at: head.sequence)?.prefix64 == head.hash.prefix64
     {
       return try !wants(known, newest: nil).isEmpty
     }
@@ -273,9 +288,10 @@ extension EventStore {
   ///
   /// - Parameters:
   ///   - limit: at most that many requests.
+  ///   - excluding: logs to leave out.
   ///   - newestPerLog: only the newest events of each log, at most that many; what is older is then not wanted now.
   public func openWants(
-    of persons: some Collection<PersonID>, limit: Int, newestPerLog: Int? = nil
+    of persons: some Collection<PersonID>, limit: Int, newestPerLog: Int? = nil, excluding: Set<LogID> = []
   ) throws -> [StretchRequest] {
     var requests: [StretchRequest] = []
     let select = try database.statement(
@@ -286,7 +302,7 @@ extension EventStore {
       guard let stored = try storedPerson(person) else { continue }
       select.bind(stored.pid, at: 0)
       for lid in try select.map({ $0.int(0) }) {
-        guard let entry = try entry(row: lid), stored.record.isAuthor(entry.key) else { continue }
+        guard let entry = try entry(row: lid), stored.record.isAuthor(entry.key), !excluding.contains(entry.key) else { continue }
         requests += try wants(entry, newest: newestPerLog)
         if requests.count >= limit { return Array(requests.prefix(limit)) }
       }
@@ -352,16 +368,18 @@ extension EventStore {
 
   public func peer(_ node: PublicKey) throws -> PeerMemory? {
     let select = try database.statement(
-      "SELECT instance, n, cookie, interests_hash, interests, statement, last_seen FROM peer WHERE node=?")
+      "SELECT instance, n, cookie, interests_hash, interests, statement, last_seen, own_interests FROM peer WHERE node=?")
     select.bind(node, at: 0)
     return try select.first { row in
-      PeerMemory(
+      var memory = PeerMemory(
         node: node,
         cursor: ChangeCursor(
           instance: row.blob(0).reduce(0) { $0 << 8 | UInt64($1) }, number: row.unsigned(1),
           cookie: row.blob(2).reduce(0) { $0 << 8 | UInt64($1) }),
         interestsHash: row.bytes32(3) ?? Digest(), interests: row.isNull(4) ? nil : row.blob(4),
         statement: row.isNull(5) ? nil : row.blob(5), lastSeen: Timestamp(milliseconds: row.int(6)))
+      memory.ownInterests = row.blob(7).reduce(0) { $0 << 8 | UInt64($1) }
+      return memory
     }
   }
 
@@ -379,8 +397,8 @@ extension EventStore {
   private func save(_ memory: PeerMemory) throws {
     let insert = try database.statement(
       """
-      INSERT OR REPLACE INTO peer(node, instance, n, cookie, interests_hash, interests, statement, last_seen) \
-      VALUES(?,?,?,?,?,?,?,?)
+      INSERT OR REPLACE INTO peer(node, instance, n, cookie, interests_hash, interests, statement, last_seen, \
+      own_interests) VALUES(?,?,?,?,?,?,?,?,?)
       """)
     insert.bind(memory.node, at: 0)
     insert.bind(withUnsafeBytes(of: memory.cursor.instance.bigEndian) { Array($0) }, at: 1)
@@ -390,6 +408,7 @@ extension EventStore {
     insert.bind(memory.interests, at: 5)
     insert.bind(memory.statement, at: 6)
     insert.bind(memory.lastSeen.milliseconds, at: 7)
+    insert.bind(withUnsafeBytes(of: memory.ownInterests.bigEndian) { Array($0) }, at: 8)
     try insert.run()
   }
 }

@@ -55,7 +55,7 @@ enum Schema {
     """
     CREATE TABLE peer(node BLOB PRIMARY KEY, instance BLOB NOT NULL, n INTEGER NOT NULL, \
     cookie BLOB NOT NULL, interests_hash BLOB NOT NULL, interests BLOB, statement BLOB, \
-    last_seen INTEGER NOT NULL) WITHOUT ROWID
+    last_seen INTEGER NOT NULL, own_interests BLOB NOT NULL) WITHOUT ROWID
     """,
   ]
 

@@ -1,0 +1,241 @@
+import Events
+public import Identity
+public import Primitives
+public import Replication
+public import Store
+
+/// Answers a session's questions from an `EventStore`. Confined to the store's queue.
+///
+/// The two modules do not know each other: this is where the wire's short names meet the store's whole ones.
+public final class StoreBridge: StoreAnswering {
+  public let store: EventStore
+  /// Whose logs this profile wants: its own person's, and everybody's whom it follows.
+  private let interests: () throws -> [PersonID]
+  /// The device's statement about the node key, while the device key is unlocked.
+  private let statement: () -> [UInt8]?
+  private let now: () -> Timestamp
+  private var interestsNow: [PersonID] = []
+
+  public init(
+    store: EventStore, interests: @escaping () throws -> [PersonID], statement: @escaping () -> [UInt8]? = { nil },
+    now: @escaping () -> Timestamp
+  ) {
+    self.store = store
+    self.interests = interests
+    self.statement = statement
+    self.now = now
+  }
+
+  public func answer(_ request: StoreRequest) -> StoreReply {
+    do { return try reply(to: request) } catch { return .failed("\(error)") }
+  }
+
+  private func reply(to request: StoreRequest) throws -> StoreReply {
+    switch request {
+    case .open(let node): return try open(node)
+    case .rememberInterests(let node, let persons):
+      try remember(node) { memory in
+        memory.interests = persons.flatMap(\.bytes)
+        memory.interestsHash = Digest(hashing: memory.interests!)
+      }
+      return .done
+    case .rememberStatement(let node, let bytes):
+      try remember(node) { $0.statement = bytes }
+      return .done
+    case .digest(let node, let since, let maximum): return try digest(node, since, maximum)
+    case .comparePersons(let digests):
+      return .persons(
+        wanted: try digests.filter { try store.record(of: $0.person)?.hash.prefix64 != $0.record }.map(\.person))
+    case .records(let persons): return .records(try persons.map { ($0, try store.record(of: $0)?.encoded ?? []) })
+    case .mergeRecord(let person, let bytes):
+      guard let record = try? PersonRecord(decoding: bytes), record.id == person else { return .merged(valid: false) }
+      try store.merge(record)
+      return .merged(valid: true)
+    case .compareLogs(let node, let digests, let advance): return try compare(node, digests, advance)
+    case .openWants(let newest, let excluding, let maximum):
+      let wants = try store.openWants(of: interestsNow, limit: maximum, newestPerLog: newest, excluding: excluding)
+      return .wants(
+        wants.map {
+          WantItem(log: $0.log, from: $0.range.lowerBound, to: $0.range.upperBound, chained: $0.holdsBelow)
+        })
+    case .read(let wants, let bytesMaximum): return .read(try read(wants, bytesMaximum))
+    case .ingest(let bodies, let wants): return .ingested(try ingest(bodies, wants))
+    case .evidence(let names):
+      return .evidence(
+        try names.map { name in
+          guard let log = try resolve(name) else { return (LogID(), []) }
+          return (log, try store.evidence(of: log)?.encoded ?? [])
+        })
+    case .mergeEvidence(let log, let bytes):
+      // Of a log that no record here certifies, a proof says nothing to us.
+      guard let person = try store.identity(of: log)?.person else { return .merged(valid: true) }
+      guard let evidence = try? Evidence(decoding: bytes, log: log, person: person) else {
+        return .merged(valid: false)
+      }
+      _ = try store.ingest(evidence, log: log, person: person)
+      return .merged(valid: true)
+    }
+  }
+}
+
+// MARK: Peers
+
+extension StoreBridge {
+  private func open(_ node: PublicKey) throws -> StoreReply {
+    interestsNow = Array(Set(try interests())).sorted()
+    let cursor = try store.cursor()
+    let memory = try store.peer(node)
+    let hasOpenWants = try !store.openWants(of: interestsNow, limit: 1).isEmpty
+    return .opened(
+      SelfView(
+        instance: cursor.instance, mark: ChangeMark(number: cursor.number, cookie: cursor.cookie),
+        interests: interestsNow, statement: statement(), hasOpenWants: hasOpenWants),
+      Replication.PeerMemory(
+        cursor: memory.flatMap { memory in
+          // The hash of our own interests at the time is kept beside the peer's cursor.
+          memory.cursor.instance == 0
+            ? nil
+            : Cursor(
+              instance: memory.cursor.instance,
+              mark: ChangeMark(number: memory.cursor.number, cookie: memory.cursor.cookie),
+              interests: memory.ownInterests)
+        }, interests: memory?.interests == nil ? nil : memory!.interestsHash.prefix64,
+        statement: memory?.statement.map { Exchange.hash(of: $0) }))
+  }
+
+  private func remember(_ node: PublicKey, _ change: (inout Store.PeerMemory) -> Void) throws {
+    var memory = try memory(of: node)
+    change(&memory)
+    try store.remember(memory)
+  }
+
+  private func memory(of node: PublicKey) throws -> Store.PeerMemory {
+    var memory =
+      try store.peer(node)
+      ?? Store.PeerMemory(
+        node: node, cursor: ChangeCursor(instance: 0, number: 0, cookie: 0), interestsHash: Digest(), lastSeen: now())
+    memory.lastSeen = now()
+    return memory
+  }
+
+  // MARK: Digests
+
+  private func digest(_ node: PublicKey, _ since: UInt64, _ maximum: Int) throws -> StoreReply {
+    var reader = ByteReader(try store.peer(node)?.interests ?? [])
+    var wanted: Set<PersonID> = []
+    while !reader.isAtEnd { wanted.insert(try reader.bytes32()) }
+    let page = try store.digest(of: wanted, since: since, limit: maximum)
+    return .digest(
+      Replication.DigestPage(
+        persons: page.persons.map { ($0.person.prefix64, $0.recordHash.prefix64) },
+        logs: try page.logs.map { digest in
+          let name = LogName(digest.log, whole: try store.logs(startingWith: digest.log.prefix64).count > 1)
+          switch digest.state {
+          case .head(let head):
+            return Replication.LogDigest(log: name, state: .open, sequence: head.sequence, hash: head.hash.prefix64)
+          case .cut(let cut, let previous):
+            return Replication.LogDigest(log: name, state: .frozen, sequence: cut, hash: previous.prefix64)
+          }
+        }, next: page.hasMore ? page.cursor.number : nil,
+        mark: ChangeMark(number: page.cursor.number, cookie: page.cursor.cookie)))
+  }
+
+  private func compare(_ node: PublicKey, _ digests: [Replication.LogDigest], _ advance: Cursor?) throws -> StoreReply {
+    var page = Store.DigestPage(cursor: ChangeCursor(instance: 0, number: 0, cookie: 0))
+    for digest in digests where digest.sequence >= .first {
+      // A log that no record here certifies is none of ours.
+      guard let log = try resolve(digest.log), let person = try store.identity(of: log)?.person else { continue }
+      let hash = EventHash(prefix64: digest.hash)
+      page.logs.append(
+        Store.LogDigest(
+          log: log, person: person,
+          state: digest.state == .open
+            ? .head(LogHead(sequence: digest.sequence, hash: hash)) : .cut(digest.sequence, previous: hash)))
+    }
+    var memory: Store.PeerMemory?
+    if let advance {
+      memory = try self.memory(of: node)
+      memory!.cursor = ChangeCursor(
+        instance: advance.instance, number: advance.mark.number, cookie: advance.mark.cookie)
+      memory!.ownInterests = advance.interests
+    }
+    let result = try store.reconcile(page, remembering: memory)
+    return .compared(
+      evidenceWanted: try result.evidence.map { log in
+        LogName(log, whole: try store.logs(startingWith: log.prefix64).count > 1)
+      })
+  }
+
+  private func resolve(_ name: LogName) throws -> LogID? {
+    if let whole = name.whole { return whole }
+    let found = try store.logs(startingWith: name.prefix)
+    return found.count == 1 ? found[0] : nil
+  }
+
+  // MARK: Runs
+
+  /// One stretch of each want in turn, so that the newest of every log comes before the older of any.
+  private func read(_ wants: [NumberedWant], _ bytesMaximum: Int) throws -> ReadResult {
+    var body = RunBody()
+    var result = ReadResult(body: nil, ended: [:], rest: [])
+    var later: [NumberedWant] = []
+    for (index, want) in wants.enumerated() {
+      guard body.byteCount < bytesMaximum else {
+        result.rest = Array(wants[index...])
+        break
+      }
+      let range = want.item.from...want.item.to
+      guard let log = try resolve(want.item.log) else {
+        result.ended[want.number] = .notHad
+        continue
+      }
+      let run = try store.read(StretchRequest(log: log, range: range, holdsBelow: want.item.chained), budget: 1)
+      for stretch in run.stretches { body.append(stretch, for: want.number) }
+      if let rest = run.rest {
+        var item = want.item
+        item.from = rest.lowerBound
+        item.to = rest.upperBound
+        later.append(NumberedWant(number: want.number, item: item))
+      } else if !run.damaged.isEmpty {
+        result.ended[want.number] = .damaged
+      } else {
+        // Stretches come newest first without a gap where nothing is missing.
+        let lowest = run.stretches.last?.first
+        let highest = run.stretches.first?.last
+        let isWhole = lowest.map { $0 <= range.lowerBound } ?? false && highest.map { $0 >= range.upperBound } ?? false
+        result.ended[want.number] = isWhole ? .complete : .notHad
+      }
+    }
+    result.rest += later
+    if body.byteCount > 0 { result.body = body.encoded }
+    return result
+  }
+
+  private func ingest(_ bodies: [[UInt8]], _ wants: [UInt32: WantItem]) throws -> IngestResult {
+    var received: [ReceivedStretch] = []
+    var result = IngestResult(events: 0, bad: false)
+    for body in bodies {
+      guard let parts = try? RunBody.decode(body) else {
+        result.bad = true
+        break
+      }
+      for (number, envelope) in parts {
+        guard let log = wants[number]?.log, let person = try store.identity(of: log)?.person else {
+          result.bad = true
+          break
+        }
+        received.append(ReceivedStretch(person: person, log: log, envelope: envelope))
+      }
+    }
+    for (stretch, outcome) in zip(received, try store.ingest(received)) {
+      switch outcome {
+      case .stored(let count), .ruleBreak(_, let count), .fork(let count), .secondSegment(let count):
+        result.events += count
+      case .badBytes: result.bad = true
+      case .needsPrevious: result.unchained.insert(stretch.log)
+      case .duplicate, .notAuthorized, .unproven, .notYet, .beyondEnd: break
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,251 @@
+public import Identity
+public import Node
+public import Primitives
+public import Replication
+
+/// Whole nodes on a virtual network and clock, from one seed, on one thread: the real `NodeCore`, and any store.
+///
+/// Equal seeds and equal calls give equal traces (`traceHash`). Time passes only from event to event.
+public struct World {
+  /// What the network does to connections, as ratios per frame, and how long things take.
+  public struct Weather: Sendable {
+    /// Chance that a frame is lost and with it, as on TCP, the connection.
+    public var cutRatio = 0.0
+    /// Chance that a node crashes when a frame reaches it.
+    public var crashRatio = 0.0
+    public var delayMinimum = Duration.milliseconds(1)
+    public var delayMaximum = Duration.milliseconds(40)
+    /// Chance that a dial meets nobody.
+    public var dialFailureRatio = 0.0
+    public init() {}
+  }
+
+  public struct Member {
+    public let key: PublicKey
+    public fileprivate(set) var core: NodeCore
+    public fileprivate(set) var store: any StoreAnswering
+    /// Makes the store again from what its disk kept.
+    let reopen: () -> any StoreAnswering
+    /// Grows with every crash; what was under way before is void.
+    fileprivate var life = 0
+    public fileprivate(set) var ends: [NodeCore.SessionEnd] = []
+  }
+
+  public var weather = Weather()
+  public private(set) var nodes: [Member] = []
+  public private(set) var now = Instant(nanoseconds: 1_000_000_000)
+  public private(set) var traceHash: UInt64 = 0xCBF2_9CE4_8422_2325
+  public private(set) var framesDelivered = 0
+  public private(set) var crashes = 0
+  private var random: SeededRandom
+  private var agenda = Agenda()
+  private var links: [Link] = []
+  private var nextSync: UInt64 = 1
+
+  /// One connection; its two ends are numbered apart at each node.
+  private struct Link {
+    var nodes: (Int, Int)
+    var lives: (Int, Int)
+    var isOpen = true
+    /// When the last frame of each direction arrives: frames of one connection keep their order.
+    var lastArrival: (Instant, Instant)
+  }
+
+  private enum Happening {
+    case frame(link: Int, to: Int, type: UInt8, body: [UInt8])
+    case closed(link: Int, to: Int)
+    case dialled(node: Int, life: Int, id: NodeCore.DialID, target: NodeCore.Target)
+    case reply(node: Int, life: Int, NodeCore.StoreTicket, StoreReply)
+    case deadline(node: Int, life: Int)
+  }
+
+  public init(seed: UInt64) { random = SeededRandom(seed: seed) }
+
+  /// Adds a node. `open` is called now and after every crash.
+  @discardableResult
+  public mutating func add(key: PublicKey, open: @escaping () -> any StoreAnswering) -> Int {
+    nodes.append(Member(key: key, core: NodeCore(), store: open(), reopen: open))
+    return nodes.count - 1
+  }
+
+  /// Node `index` begins to sync with the others given, one after the other.
+  public mutating func sync(_ index: Int, with others: [Int], options: Exchange.Options = .init()) {
+    let id = NodeCore.SyncID(nextSync)
+    nextSync += 1
+    feed(.sync(id, others.map { NodeCore.Target(address: String($0), node: nodes[$0].key) }, options), to: index)
+  }
+
+  /// Kills a node and starts it again with what its disk had kept.
+  public mutating func crash(_ index: Int) {
+    crashes += 1
+    note(4, UInt64(index))
+    for link in links.indices where links[link].isOpen && (links[link].nodes.0 == index || links[link].nodes.1 == index)
+    {
+      drop(link, tellBoth: false, except: index)
+    }
+    nodes[index].life += 1
+    nodes[index].core = NodeCore()
+    nodes[index].store = nodes[index].reopen()
+  }
+
+  /// Runs until nothing is left to happen, or the steps run out. Returns whether it came to rest.
+  @discardableResult
+  public mutating func run(stepsMaximum: Int = 1_000_000) -> Bool {
+    for _ in 0..<stepsMaximum {
+      guard let (time, happening) = agenda.pop() else { return true }
+      if time > now { now = time }
+      happen(happening)
+    }
+    return false
+  }
+
+  // MARK: What happens
+
+  private mutating func happen(_ happening: Happening) {
+    switch happening {
+    case .frame(let link, let to, let type, let body):
+      guard links[link].isOpen else { return }
+      if chance(weather.cutRatio) {
+        note(2, UInt64(link))
+        drop(link, tellBoth: true, except: nil)
+        return
+      }
+      let index = to == 0 ? links[link].nodes.0 : links[link].nodes.1
+      if chance(weather.crashRatio) {
+        crash(index)
+        return
+      }
+      framesDelivered += 1
+      note(1, UInt64(type) << 32 | UInt64(body.count))
+      feed(.received(Self.id(link, to), type: type, body: body), to: index)
+    case .closed(let link, let to):
+      let index = to == 0 ? links[link].nodes.0 : links[link].nodes.1
+      guard nodes[index].life == (to == 0 ? links[link].lives.0 : links[link].lives.1) else { return }
+      feed(.disconnected(Self.id(link, to), nil), to: index)
+    case .dialled(let from, let life, let id, let target):
+      guard nodes[from].life == life else { return }
+      guard let other = Int(target.address), nodes.indices.contains(other), !chance(weather.dialFailureRatio) else {
+        feed(.dialFailed(id, "nobody answers"), to: from)
+        return
+      }
+      links.append(
+        Link(nodes: (from, other), lives: (life, nodes[other].life), lastArrival: (now, now)))
+      let link = links.count - 1
+      feed(.connected(Self.id(link, 1), node: nodes[from].key, dialled: nil), to: other)
+      feed(.connected(Self.id(link, 0), node: nodes[other].key, dialled: id), to: from)
+    case .reply(let index, let life, let ticket, let reply):
+      guard nodes[index].life == life else { return }
+      feed(.store(ticket, reply), to: index)
+    case .deadline(let index, let life):
+      guard nodes[index].life == life, let due = nodes[index].core.nextDeadline, due <= now else { return }
+      feed(.deadlineReached, to: index)
+    }
+  }
+
+  private mutating func feed(_ input: NodeCore.Input, to index: Int) {
+    let life = nodes[index].life
+    for effect in nodes[index].core.handle(input, at: now) {
+      guard nodes[index].life == life else { return }
+      perform(effect, of: index)
+    }
+    if let due = nodes[index].core.nextDeadline {
+      agenda.push(.deadline(node: index, life: life), at: max(due, now))
+    }
+  }
+
+  private mutating func perform(_ effect: NodeCore.Effect, of index: Int) {
+    let life = nodes[index].life
+    switch effect {
+    case .dial(let id, let target):
+      agenda.push(.dialled(node: index, life: life, id: id, target: target), at: now + delay())
+    case .send(let id, let message): send(message, id)
+    case .close(let id):
+      let (link, side) = Self.link(id)
+      guard links[link].isOpen else { return }
+      // What was sent before arrives before the end does.
+      agenda.push(.closed(link: link, to: 1 - side), at: arrival(link, to: 1 - side))
+      agenda.push(.closed(link: link, to: side), at: now)
+    case .store(let ticket, let request):
+      let reply = nodes[index].store.answer(request)
+      agenda.push(.reply(node: index, life: life, ticket, reply), at: now + .microseconds(100))
+    case .sessionEnded(let end): nodes[index].ends.append(end)
+    case .pauseReading, .resumeReading, .certify, .syncEnded, .joined: break
+    }
+  }
+
+  private mutating func send(_ message: Message, _ id: NodeCore.ConnectionID) {
+    let (link, side) = Self.link(id)
+    guard links[link].isOpen else { return }
+    agenda.push(
+      .frame(link: link, to: 1 - side, type: message.type, body: message.body), at: arrival(link, to: 1 - side))
+  }
+
+  /// Ends a connection without a word, as a cut cable does.
+  private mutating func drop(_ link: Int, tellBoth: Bool, except: Int?) {
+    links[link].isOpen = false
+    if tellBoth || links[link].nodes.0 != except { agenda.push(.closed(link: link, to: 0), at: now + delay()) }
+    if tellBoth || links[link].nodes.1 != except { agenda.push(.closed(link: link, to: 1), at: now + delay()) }
+  }
+
+  // MARK: Small things
+
+  private mutating func arrival(_ link: Int, to side: Int) -> Instant {
+    let last = side == 0 ? links[link].lastArrival.0 : links[link].lastArrival.1
+    let time = max(now + delay(), last)
+    if side == 0 { links[link].lastArrival.0 = time } else { links[link].lastArrival.1 = time }
+    return time
+  }
+
+  private mutating func delay() -> Duration {
+    let span = (weather.delayMaximum - weather.delayMinimum) / Duration.microseconds(1)
+    return weather.delayMinimum + .microseconds(Int64(Double(random.next() >> 11) / Double(1 << 53) * span))
+  }
+
+  private mutating func chance(_ ratio: Double) -> Bool {
+    ratio > 0 && Double(random.next() >> 11) / Double(1 << 53) < ratio
+  }
+
+  private mutating func note(_ kind: UInt64, _ value: UInt64) {
+    for word in [kind, value, UInt64(now.nanoseconds)] { traceHash = (traceHash ^ word) &* 0x100_0000_01B3 }
+  }
+
+  private static func id(_ link: Int, _ side: Int) -> NodeCore.ConnectionID { .init(UInt64(link) * 2 + UInt64(side)) }
+  private static func link(_ id: NodeCore.ConnectionID) -> (Int, Int) { (Int(id.rawValue / 2), Int(id.rawValue % 2)) }
+
+  /// What is to come, earliest first; what is due at the same time comes in the order it was planned.
+  private struct Agenda {
+    private var heap: [(time: Instant, order: UInt64, happening: Happening)] = []
+    private var order: UInt64 = 0
+
+    mutating func push(_ happening: Happening, at time: Instant) {
+      order += 1
+      heap.append((time, order, happening))
+      var child = heap.count - 1
+      while child > 0 {
+        let parent = (child - 1) / 2
+        guard precedes(child, parent) else { break }
+        heap.swapAt(child, parent)
+        child = parent
+      }
+    }
+
+    mutating func pop() -> (Instant, Happening)? {
+      guard !heap.isEmpty else { return nil }
+      heap.swapAt(0, heap.count - 1)
+      let first = heap.removeLast()
+      var parent = 0
+      while true {
+        var least = parent
+        for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && precedes(child, least) {
+          least = child
+        }
+        if least == parent { break }
+        heap.swapAt(parent, least)
+        parent = least
+      }
+      return (first.time, first.happening)
+    }
+
+    private func precedes(_ a: Int, _ b: Int) -> Bool { (heap[a].time, heap[a].order) < (heap[b].time, heap[b].order) }
+  }
+}
