@@ -75,9 +75,8 @@ CREATE TABLE change(n INTEGER PRIMARY KEY, pid INTEGER, lid INTEGER);
 CREATE TABLE epoch(first INTEGER PRIMARY KEY, cookie BLOB NOT NULL);
 
 -- What is remembered of a peer: how far its changes were seen (instance, n, cookie), for which interests, its device's
--- statement, and when it was last seen, in ms since 1970.
+-- statement, and when it was last seen, in ms since 1970. own_interests: 8 bytes, the hash of our own interests when the
+-- cursor was remembered.
 CREATE TABLE peer(node BLOB PRIMARY KEY, instance BLOB NOT NULL, n INTEGER NOT NULL,
   cookie BLOB NOT NULL, interests_hash BLOB NOT NULL, interests BLOB, statement BLOB,
-  last_seen INTEGER NOT NULL,
-  own_interests BLOB NOT NULL  -- 8 bytes: hash of our own interests when the cursor was remembered
-) WITHOUT ROWID;
+  last_seen INTEGER NOT NULL, own_interests BLOB NOT NULL) WITHOUT ROWID;

@@ -302,7 +302,9 @@ extension EventStore {
       guard let stored = try storedPerson(person) else { continue }
       select.bind(stored.pid, at: 0)
       for lid in try select.map({ $0.int(0) }) {
-        guard let entry = try entry(row: lid), stored.record.isAuthor(entry.key), !excluding.contains(entry.key) else { continue }
+        guard let entry = try entry(row: lid), stored.record.isAuthor(entry.key), !excluding.contains(entry.key) else {
+          continue
+        }
         requests += try wants(entry, newest: newestPerLog)
         if requests.count >= limit { return Array(requests.prefix(limit)) }
       }
@@ -368,7 +370,8 @@ extension EventStore {
 
   public func peer(_ node: PublicKey) throws -> PeerMemory? {
     let select = try database.statement(
-      "SELECT instance, n, cookie, interests_hash, interests, statement, last_seen, own_interests FROM peer WHERE node=?")
+      "SELECT instance, n, cookie, interests_hash, interests, statement, last_seen, own_interests FROM peer WHERE node=?"
+    )
     select.bind(node, at: 0)
     return try select.first { row in
       var memory = PeerMemory(

@@ -133,7 +133,9 @@ extension EventStore {
     if segments.dropLast() != lowerBefore { entry.lowerChanged = true }
     entry.segments = segments
     // Another hash at the wanted place is a fork's other branch, which stays wanted.
-    if let want = entry.want, new.contains(want.sequence), try hash(entry, at: want.sequence)?.prefix64 == want.hash.prefix64 {
+    if let want = entry.want, new.contains(want.sequence),
+      try hash(entry, at: want.sequence)?.prefix64 == want.hash.prefix64
+    {
       entry.want = nil
     }
     markDirty(entry)
