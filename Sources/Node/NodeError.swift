@@ -1,6 +1,6 @@
 /// What went wrong in a node, beside the errors of its parts, which pass through as they are.
 public struct NodeError: Error, Sendable, CustomStringConvertible {
-  public enum Code: Sendable {
+  public enum Code: String, Sendable, CaseIterable {
     case closed
     /// Nobody answered, or what was offered did not come.
     case unreachable

@@ -84,6 +84,18 @@ public struct NodeCore: Sendable {
     public var report: ExchangeReport?
     /// In words, when it did not end well.
     public var failure: String?
+
+    public init(
+      sync: SyncID?, target: Target?, node: PublicKey?, connection: ConnectionID?, report: ExchangeReport?,
+      failure: String?
+    ) {
+      self.sync = sync
+      self.target = target
+      self.node = node
+      self.connection = connection
+      self.report = report
+      self.failure = failure
+    }
   }
 
   public struct Limits: Sendable {

@@ -295,10 +295,20 @@ public struct Traffic: Hashable, Sendable {
 public struct SyncOutcome: Hashable, Sendable {
   public var end: NodeCore.SessionEnd
   public var traffic: Traffic
+
+  public init(end: NodeCore.SessionEnd, traffic: Traffic) {
+    self.end = end
+    self.traffic = traffic
+  }
 }
 
 /// How far a sync has come.
 public struct SyncProgress: Hashable, Sendable {
   public var events: Int
   public var bytesReceived: Int
+
+  public init(events: Int, bytesReceived: Int) {
+    self.events = events
+    self.bytesReceived = bytesReceived
+  }
 }
