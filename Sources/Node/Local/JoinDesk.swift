@@ -1,0 +1,71 @@
+import Identity
+import Primitives
+import Replication
+
+/// The one ticket that may be out, and the devices that showed its secret and wait for their certificate.
+struct JoinDesk {
+  private struct Offer {
+    let secret: SecretBytes
+    let progress: @Sendable (LocalProgress) -> Void
+    let ending: AsyncStream<Result<Void, NodeError>>.Continuation
+  }
+
+  private var offer: Offer?
+  private var asking: Set<UInt32> = []
+  private var waiting: [UInt32: CheckedContinuation<[UInt8]?, Never>] = [:]
+  private var nextNumber: UInt32 = 1
+
+  /// Devices that may wait at one time: whoever knows the secret has it from the ticket, so one is usual.
+  static let waitingMaximum = 8
+  static let ranOut = NodeError(.refused, "the ticket has run out")
+
+  /// - Returns: what comes when the offer is over.
+  mutating func open(
+    _ offer: LocalJoinOffer, _ progress: @escaping @Sendable (LocalProgress) -> Void
+  ) throws(NodeError) -> AsyncStream<Result<Void, NodeError>> {
+    guard self.offer == nil else { throw NodeError(.refused, "another device is being added at this moment") }
+    let (ends, ending) = AsyncStream.makeStream(of: Result<Void, NodeError>.self, bufferingPolicy: .bufferingOldest(1))
+    self.offer = Offer(secret: SecretBytes(offer.secret), progress: progress, ending: ending)
+    return ends
+  }
+
+  /// Refuses everybody who still waits.
+  mutating func close() {
+    for number in waiting.keys.sorted() { waiting[number]?.resume(returning: nil) }
+    waiting = [:]
+    asking = []
+    offer = nil
+  }
+
+  /// The offer is over: well, or with an error.
+  func end(throwing error: NodeError?) { offer?.ending.yield(error.map { .failure($0) } ?? .success(())) }
+
+  /// The number of a device that knows the secret, told to whoever made the offer; nil for any other.
+  mutating func admit(_ request: Message.JoinRequest) -> UInt32? {
+    guard let offer, offer.secret.matches(SecretBytes(request.secret)), asking.count < Self.waitingMaximum else {
+      return nil
+    }
+    let number = nextNumber
+    nextNumber += 1
+    asking.insert(number)
+    offer.progress(.joinRequest(number: number, request))
+    return number
+  }
+
+  mutating func wait(for number: UInt32, _ continuation: CheckedContinuation<[UInt8]?, Never>) {
+    guard asking.contains(number) else { return continuation.resume(returning: nil) }
+    waiting[number] = continuation
+  }
+
+  func expect(_ number: UInt32) throws(NodeError) {
+    guard waiting[number] != nil else { throw NodeError(.notFound, "no device waits under number \(number)") }
+  }
+
+  mutating func answer(_ number: UInt32, _ record: [UInt8]?) throws(NodeError) {
+    guard let continuation = waiting.removeValue(forKey: number) else {
+      throw NodeError(.notFound, "no device waits under number \(number)")
+    }
+    asking.remove(number)
+    continuation.resume(returning: record)
+  }
+}
