@@ -8,7 +8,7 @@ extension Exchange {
     enum Digest: Hashable, Sendable {
       case awaitingInterests
       /// To be made as soon as the transport allows.
-      case due(since: UInt64)
+      case due(DigestStart)
       case making
       /// The peer may ask for the next page.
       case paused(next: UInt64)
@@ -16,8 +16,8 @@ extension Exchange {
     }
 
     var digest = Digest.awaitingInterests
-    /// The cursor the peer showed, when it is of this database.
-    var since: ChangeMark?
+    /// The cursor the peer showed, when it names this database.
+    var cursor: ChangeMark?
     var wants: [NumberedWant] = []
     /// Whether a question of this side is with the store.
     var isReading = false
@@ -46,7 +46,7 @@ extension Exchange {
     switch message {
     case .digestNext:
       guard case .paused(let next) = serve.digest else { return close(.fault("no digest to continue"), saying: .fault) }
-      serve.digest = .due(since: next)
+      serve.digest = .due(.page(next))
     case .recordWant(let persons):
       guard serve.records.count + persons.count <= MessageLimits.interestsMaximum else {
         return close(.fault("too many records wanted"), saying: .fault)
@@ -73,10 +73,10 @@ extension Exchange {
 
   mutating func continueServing() -> [Effect] {
     guard state == .running, !serve.isReading, serve.unsent <= options.unsentMaximum else { return [] }
-    if case .due(let since) = serve.digest {
+    if case .due(let start) = serve.digest {
       serve.digest = .making
       serve.isReading = true
-      return ask(.digest(node: node, since: since, entriesMaximum: MessageLimits.digestEntries), for: .serve)
+      return ask(.digest(node: node, from: start, entriesMaximum: MessageLimits.digestEntries), for: .serve)
     }
     if !serve.records.isEmpty {
       let part = Array(serve.records.prefix(64))
@@ -108,9 +108,9 @@ extension Exchange {
     serve.isReading = false
     var effects: [Effect] = []
     switch reply {
-    case .digest(let page):
+    case .digest(let page, let sinceCursor):
       serve.digest = page.next.map { .paused(next: $0) } ?? .sent
-      effects = send(.digest(.init(tier: serve.since == nil ? .list : .changes, page: page)))
+      effects = send(.digest(.init(tier: sinceCursor ? .changes : .list, page: page)))
     case .records(let records):
       for (person, bytes) in records {
         var rest = bytes[...]

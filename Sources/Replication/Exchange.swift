@@ -185,13 +185,9 @@ public struct Exchange: Sendable {
     }
 
     // Both sides decide from the two greetings alone whether a digest follows, and decide alike.
-    serve.since = hello.cursor.flatMap {
-      $0.instance == ours.instance && $0.mark.number <= ours.mark.number ? $0.mark : nil
-    }
-    let theyAreCurrent = serve.since == ours.mark && memory.interests == hello.interests
-    serve.digest =
-      theyAreCurrent
-      ? .sent : memory.interests == hello.interests ? .due(since: serve.since?.number ?? 0) : .awaitingInterests
+    serve.cursor = hello.cursor.flatMap { $0.instance == ours.instance ? $0.mark : nil }
+    let theyAreCurrent = serve.cursor == ours.mark && memory.interests == hello.interests
+    serve.digest = theyAreCurrent ? .sent : memory.interests == hello.interests ? .due(digestStart) : .awaitingInterests
     let weAreCurrent = memory.cursor.map { $0.instance == hello.instance && $0.mark == hello.mark } ?? false
     report.roundTrips = 1
     if weAreCurrent && theyKnowUs {
@@ -202,6 +198,8 @@ public struct Exchange: Sendable {
     }
     return effects + continueServing()
   }
+
+  private var digestStart: DigestStart { serve.cursor.map { .cursor($0) } ?? .beginning }
 
   // MARK: Messages
 
@@ -260,7 +258,7 @@ public struct Exchange: Sendable {
       return close(.fault("interests that are not those greeted with"), saying: .fault)
     }
     memory.interests = theirs!.interests
-    if serve.digest == .awaitingInterests { serve.digest = .due(since: serve.since?.number ?? 0) }
+    if serve.digest == .awaitingInterests { serve.digest = .due(digestStart) }
     return ask(.rememberInterests(node: node, all), for: .note) + continueServing()
   }
 

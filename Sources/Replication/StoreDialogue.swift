@@ -10,8 +10,8 @@ public enum StoreRequest: Hashable, Sendable {
   case rememberInterests(node: PublicKey, [PersonID])
   /// The peer's statement, already verified against its node key → `.done`.
   case rememberStatement(node: PublicKey, [UInt8])
-  /// What changed after `since` among the persons the peer is interested in, oldest change first → `.digest`.
-  case digest(node: PublicKey, since: UInt64, entriesMaximum: Int)
+  /// What changed among the persons the peer is interested in, oldest change first → `.digest`.
+  case digest(node: PublicKey, from: DigestStart, entriesMaximum: Int)
   /// Whose records differ from what the peer has → `.persons`.
   case comparePersons([PersonDigest])
   /// The bytes of person records → `.records`.
@@ -36,7 +36,8 @@ public enum StoreRequest: Hashable, Sendable {
 public enum StoreReply: Hashable, Sendable {
   case opened(SelfView, PeerMemory)
   case done
-  case digest(DigestPage)
+  /// A page, and whether it begins (or went on from a page that began) at the peer's cursor.
+  case digest(DigestPage, sinceCursor: Bool)
   case persons(wanted: [PersonID])
   case records([(PersonID, [UInt8])])
   /// Whether the bytes were what they claimed; false is the peer's fault.
@@ -54,7 +55,7 @@ public enum StoreReply: Hashable, Sendable {
     switch (a, b) {
     case (.opened(let a, let c), .opened(let b, let d)): a == b && c == d
     case (.done, .done): true
-    case (.digest(let a), .digest(let b)): a == b
+    case (.digest(let a, let c), .digest(let b, let d)): a == b && c == d
     case (.persons(let a), .persons(let b)): a == b
     case (.records(let a), .records(let b)): a.elementsEqual(b) { $0.0 == $1.0 && $0.1 == $1.1 }
     case (.merged(let a), .merged(let b)): a == b
@@ -69,8 +70,17 @@ public enum StoreReply: Hashable, Sendable {
   }
 
   public func hash(into hasher: inout Hasher) {
-    if case .digest(let page) = self { hasher.combine(page) }
+    if case .digest(let page, _) = self { hasher.combine(page) }
   }
+}
+
+/// Where a page of a digest begins.
+public enum DigestStart: Hashable, Sendable {
+  /// After the peer's cursor, if the store gave that number out with those bytes; else at the beginning.
+  case cursor(ChangeMark)
+  case beginning
+  /// After this change number, where the page before ended.
+  case page(UInt64)
 }
 
 /// How far a store's history goes: its change number and eight random bytes that a rolled-back copy cannot repeat.

@@ -15,6 +15,7 @@ public final class ModelStore: StoreAnswering {
   var changes: [UInt64: (PersonID?, LogID?)] = [:]
   var number: UInt64 = 0
   var cookie: UInt64
+  var pageIsOfCursor = false
   var cursors: [PublicKey: Cursor] = [:]
   var interests: [PublicKey: [PersonID]] = [:]
   var reads = 0
@@ -74,7 +75,17 @@ public final class ModelStore: StoreAnswering {
       interests[peer] = persons
       return .done
     case .rememberStatement: return .done
-    case .digest(let peer, let since, let maximum):
+    case .digest(let peer, let start, let maximum):
+      let since: UInt64
+      let sinceCursor: Bool
+      switch start {
+      case .cursor(let mark):
+        sinceCursor = mark.cookie == cookie && mark.number <= number
+        since = sinceCursor ? mark.number : 0
+        pageIsOfCursor = sinceCursor
+      case .beginning: (since, sinceCursor, pageIsOfCursor) = (0, false, false)
+      case .page(let number): (since, sinceCursor) = (number, pageIsOfCursor)
+      }
       let wanted = Set(interests[peer] ?? [])
       let rows = changes.filter { number, row in
         number > since && wanted.contains(row.0 ?? logs[row.1!]!.person)
@@ -87,7 +98,7 @@ public final class ModelStore: StoreAnswering {
             row.value.1.map {
               LogDigest(log: LogName($0), state: .open, sequence: SequenceNumber(logs[$0]!.held.max() ?? 0), hash: 7)
             }
-          }, next: page.count < rows.count ? page.last!.key : nil, mark: mark))
+          }, next: page.count < rows.count ? page.last!.key : nil, mark: mark), sinceCursor: sinceCursor)
     case .comparePersons(let digests):
       return .persons(wanted: digests.filter { records[$0.person].map(Exchange.hash(of:)) != $0.record }.map(\.person))
     case .records(let persons): return .records(persons.map { ($0, records[$0] ?? []) })

@@ -42,7 +42,7 @@ public final class StoreBridge: StoreAnswering {
     case .rememberStatement(let node, let bytes):
       try remember(node) { $0.statement = bytes }
       return .done
-    case .digest(let node, let since, let maximum): return try digest(node, since, maximum)
+    case .digest(let node, let start, let maximum): return try digest(node, start, maximum)
     case .comparePersons(let digests):
       return .persons(
         wanted: try digests.filter { try store.record(of: $0.person)?.hash.prefix64 != $0.record }.map(\.person))
@@ -120,7 +120,17 @@ extension StoreBridge {
 
   // MARK: Digests
 
-  private func digest(_ node: PublicKey, _ since: UInt64, _ maximum: Int) throws -> StoreReply {
+  private func digest(_ node: PublicKey, _ start: DigestStart, _ maximum: Int) throws -> StoreReply {
+    let since: UInt64
+    var sinceCursor = false
+    switch start {
+    case .cursor(let mark):
+      sinceCursor = try store.knows(
+        ChangeCursor(instance: store.instance, number: mark.number, cookie: mark.cookie))
+      since = sinceCursor ? mark.number : 0
+    case .beginning: since = 0
+    case .page(let number): since = number
+    }
     var reader = ByteReader(try store.peer(node)?.interests ?? [])
     var wanted: Set<PersonID> = []
     while !reader.isAtEnd { wanted.insert(try reader.bytes32()) }
@@ -137,7 +147,7 @@ extension StoreBridge {
             return Replication.LogDigest(log: name, state: .frozen, sequence: cut, hash: previous.prefix64)
           }
         }, next: page.hasMore ? page.cursor.number : nil,
-        mark: ChangeMark(number: page.cursor.number, cookie: page.cursor.cookie)))
+        mark: ChangeMark(number: page.cursor.number, cookie: page.cursor.cookie)), sinceCursor: sinceCursor)
   }
 
   private func compare(_ node: PublicKey, _ digests: [Replication.LogDigest], _ advance: Cursor?) throws -> StoreReply {
