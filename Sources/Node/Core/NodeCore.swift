@@ -103,6 +103,8 @@ public struct NodeCore: Sendable {
     public var sessionsMaximum = 64
     /// A connection that says nothing is closed after this.
     public var greetingMaximum = Duration.seconds(10)
+    /// A device that joins waits this long: a person looks at its name and key before the root key signs.
+    public var joinMaximum = Duration.seconds(300)
     /// First ban of a peer that broke the rules; doubles with each further one.
     public var banFirst = Duration.seconds(3600)
     public var banMaximum = Duration.seconds(86_400)
@@ -156,7 +158,8 @@ public struct NodeCore: Sendable {
   public var nextDeadline: Instant? {
     connections.values.compactMap { connection -> Instant? in
       switch connection.session {
-      case .undecided(let since), .joining(_, let since), .certifying(let since): since + limits.greetingMaximum
+      case .undecided(let since): since + limits.greetingMaximum
+      case .joining(_, let since), .certifying(let since): since + limits.joinMaximum
       case .exchange(let exchange, _): exchange.nextDeadline
       case .closing: nil
       }
@@ -336,8 +339,10 @@ public struct NodeCore: Sendable {
     var effects: [Effect] = []
     for id in connections.keys.sorted() {
       switch connections[id]!.session {
-      case .undecided(let since), .joining(_, let since), .certifying(let since):
+      case .undecided(let since):
         if since + limits.greetingMaximum <= now { effects += end(id, "no answer in \(limits.greetingMaximum)") }
+      case .joining(_, let since), .certifying(let since):
+        if since + limits.joinMaximum <= now { effects += end(id, "no answer in \(limits.joinMaximum)") }
       case .exchange: effects += drive(id, .deadlineReached, now)
       case .closing: break
       }
