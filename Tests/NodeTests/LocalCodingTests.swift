@@ -194,6 +194,17 @@ import Transport
     for request in tooMany { #expect(throws: ByteError.self) { try LocalRequest(decoding: request.encoded) } }
   }
 
+  @Test("the examples of schemas/control.md hold")
+  func examples() throws {
+    let draft = LocalDraft.post(.init(text: "hi", ttl: 86_400))
+    #expect(Hex.encode(LocalRequest.status.encoded) == "820107")
+    #expect(Hex.encode(LocalRequest.append([draft]).encoded) == "830100818600626869f61a00015180f6f6")
+    #expect(Hex.encode(LocalReply.appended([.skipped]).encoded) == "83010181f6")
+    #expect(Hex.encode(LocalProgress.rebuilding(events: 7).encoded) == "83010307")
+    #expect(
+      Hex.encode(LocalFault(NodeError(.locked, "no")).encoded) == "850101666c6f636b6564626e6ff6")
+  }
+
   @Test("another version of the protocol is named, not guessed at")
   func version() {
     var bytes = LocalRequest.status.encoded

@@ -246,6 +246,30 @@ struct ServedProfile {
     await service.close()
   }
 
+  @Test("a node that was started sealed speaks for its person once somebody has logged in, and goes on after")
+  func statement() async throws {
+    let author = try await ServedProfile(
+      TestProfile(isSealed: true), .behindSocket, listen: [PeerAddress("127.0.0.1:0", for: .listening)])
+    let reader = try await ServedProfile(TestProfile(), .here)
+    _ = try await reader.service.append([.follow(author.profile.person.id)])
+    let target = NodeCore.Target(address: author.server!.addresses[0].description, node: author.server!.node)
+    func met() async throws -> PersonID? {
+      guard case .synced(let outcomes) = try await reader.service.perform(.sync([target], .init())) else { return nil }
+      return outcomes[0].end.report?.person
+    }
+    #expect(try await met() == nil)
+    await author.server!.service.keepHouse()
+    #expect(try await met() == nil)
+    try author.profile.logIn(until: Timestamp(milliseconds: .max))
+    await author.server!.service.keepHouse()
+    try author.profile.logOut()
+    let statement = try await met()
+    await author.server!.service.keepHouse()
+    await reader.close()
+    await author.close()
+    #expect(statement == author.profile.person.id)
+  }
+
   @Test("a profile without a device key is not found")
   func empty() throws {
     let profile = try TestProfile()

@@ -11,7 +11,7 @@ struct JoinDesk {
   }
 
   private var offer: Offer?
-  private var asking: Set<UInt32> = []
+  private var asking: [UInt32: PublicKey] = [:]
   private var waiting: [UInt32: CheckedContinuation<[UInt8]?, Never>] = [:]
   private var nextNumber: UInt32 = 1
 
@@ -33,7 +33,7 @@ struct JoinDesk {
   mutating func close() {
     for number in waiting.keys.sorted() { waiting[number]?.resume(returning: nil) }
     waiting = [:]
-    asking = []
+    asking = [:]
     offer = nil
   }
 
@@ -42,18 +42,19 @@ struct JoinDesk {
 
   /// The number of a device that knows the secret, told to whoever made the offer; nil for any other.
   mutating func admit(_ request: Message.JoinRequest) -> UInt32? {
-    guard let offer, offer.secret.matches(SecretBytes(request.secret)), asking.count < Self.waitingMaximum else {
-      return nil
-    }
+    guard let offer, offer.secret.matches(SecretBytes(request.secret)) else { return nil }
+    // A device that asks again has lost its connection: its first request has nobody to answer any more.
+    for (number, device) in asking where device == request.device { drop(number) }
+    guard asking.count < Self.waitingMaximum else { return nil }
     let number = nextNumber
     nextNumber += 1
-    asking.insert(number)
+    asking[number] = request.device
     offer.progress(.joinRequest(number: number, request))
     return number
   }
 
   mutating func wait(for number: UInt32, _ continuation: CheckedContinuation<[UInt8]?, Never>) {
-    guard asking.contains(number) else { return continuation.resume(returning: nil) }
+    guard asking[number] != nil else { return continuation.resume(returning: nil) }
     waiting[number] = continuation
   }
 
@@ -65,7 +66,12 @@ struct JoinDesk {
     guard let continuation = waiting.removeValue(forKey: number) else {
       throw NodeError(.notFound, "no device waits under number \(number)")
     }
-    asking.remove(number)
+    asking[number] = nil
     continuation.resume(returning: record)
+  }
+
+  private mutating func drop(_ number: UInt32) {
+    asking[number] = nil
+    waiting.removeValue(forKey: number)?.resume(returning: nil)
   }
 }

@@ -111,7 +111,7 @@ public actor NodeServer {
 extension ProfileService {
   /// The housekeeping of an idle minute: signatures taken on trust, the write-ahead log, our own statement. What fails
   /// is tried again in the next one.
-  func keepHouse() async {
+  package func keepHouse() async {
     do {
       for _ in 0..<Self.turnsMaximum {
         guard try await worker.perform({ try $0.tidy() }) else { break }
