@@ -5,6 +5,8 @@
 
 -- instance: 8 random bytes made with the store, whose change numbers a cursor means
 -- unclean: 1 from a writer's first change until it closes in order
+-- nodeKey: the public half of the node key that belongs to this database; a node.key with another one is replaced
+-- nodeStatement: what the device last signed about that key (schemas/person.md)
 -- readModels: BLAKE2b-256 of the read models' statements; another value makes the store rebuild them
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
