@@ -57,7 +57,10 @@ let package = Package(
     .systemLibrary(name: "CLinux"),
     .executableTarget(
       name: "tl",
-      dependencies: ["Primitives", "Terminal", "Identity", "Events", "Store", "Timelines", "Node", "Simulator"],
+      dependencies: [
+        "Primitives", "Terminal", "Identity", "Events", "Replication", "Store", "Timelines", "Transport", "Node",
+        "Simulator",
+      ],
       swiftSettings: strict),
     .executableTarget(
       name: "tl-log", dependencies: ["Primitives", "Terminal", "Identity", "Events", "Store"], path: "tools/tl-log",

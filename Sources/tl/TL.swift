@@ -2,6 +2,6 @@ import Terminal
 
 @main enum TL {
   static func main() {
-    table.main { _ in nil }
+    table.main(explain: explain)
   }
 }

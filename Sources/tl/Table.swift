@@ -9,7 +9,12 @@ let table = CommandTable(
     two peers that meet make their logs agree.
     """,
   examples: [
-    .init("tl help completions", "read about a command"),
-    .init("source <(tl completions bash)", "complete commands with the Tab key"),
+    .init("tl init", "begin: make your keys and your log"),
+    .init("tl post \"hello\"", "say something"),
+    .init("tl follow tl://aeba… && tl sync example.org:7001", "follow somebody and fetch their posts"),
+    .init("tl show timeline", "read"),
   ],
-  commands: [.completions, .help])
+  commands: [
+    .initialize, .whoami, .login, .logout, .devices, .backup, .restore, .rotate, .append, .reply, .show, .sync, .node,
+    .status, .log, .importing, .exporting, .completions, .help,
+  ])

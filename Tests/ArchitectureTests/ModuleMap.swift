@@ -30,7 +30,8 @@ enum ModuleMap {
     Rule("Sources/Node", pure + ["Store", "Timelines", "Transport", "Dispatch"] + shell),
     Rule("Sources/Node/Core", pure),
     Rule("Sources/Simulator", pure + ["Store", "Timelines", "Node"]),
-    Rule("Sources/tl", pure + ["Terminal", "Store", "Timelines", "Node", "Simulator", "Dispatch"] + shell),
+    Rule(
+      "Sources/tl", pure + ["Terminal", "Store", "Timelines", "Transport", "Node", "Simulator", "Dispatch"] + shell),
     Rule("tools/tl-log", ["Primitives", "Terminal", "Identity", "Events", "Store"] + shell),
     Rule(
       "benchmarks/tl-bench",

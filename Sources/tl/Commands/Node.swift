@@ -1,0 +1,95 @@
+import Dispatch
+import Glibc
+import Identity
+import Node
+import Primitives
+import Synchronization
+import Terminal
+import Timelines
+import Transport
+
+extension Command {
+  static let node = Command(
+    "node", "serve peers and commands until it is stopped",
+    discussion: """
+      Holds the profile and lets peers in. Commands that write talk to it; commands that read do not need it. It stops in \
+      order when it gets SIGTERM or Ctrl-C, and at once at the second.
+      """,
+    examples: [
+      .init("tl node --listen 0.0.0.0:7001", "serve everybody who can reach this port"),
+      .init("tl node --listen 127.0.0.1:0 --json", "let the system pick a port, and print it for a program"),
+    ],
+    options: [listen]
+  ) { invocation in
+    let profile = try invocation.profile()
+    let addresses = try invocation.arguments.texts(listen).map { try PeerAddress($0, for: .listening) }
+    let running = RunningNode()
+    let signals = running.stopAtSignals()
+    let options = NodeServer.Options(service: profile.serviceOptions(invocation.table.version), listen: addresses)
+    let server = try waiting { try await NodeServer.start(profile.directory, options: options) }
+    running.set(server)
+    try announce(server, invocation, profile)
+    try waiting { await server.stopped() }
+    for source in signals { source.cancel() }
+    invocation.output.note("stopped")
+  }
+}
+
+/// Ends the node in order at the first SIGTERM or SIGINT, and the process at the second, or while nothing has begun.
+private final class RunningNode: Sendable {
+  private let server = Mutex<NodeServer?>(nil)
+
+  func set(_ started: NodeServer) { server.withLock { $0 = started } }
+
+  func stopAtSignals() -> [any DispatchSourceSignal] {
+    [SIGTERM, SIGINT].map { number in
+      // Its default action would end the process before the store is closed.
+      _ = signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { [self] in
+        let stopping = server.withLock { server in
+          defer { server = nil }
+          return server
+        }
+        guard let stopping else { _exit(number == SIGINT ? ExitCode.interrupted.rawValue : 128 + number) }
+        Task { await stopping.stop() }
+      }
+      source.resume()
+      return source
+    }
+  }
+}
+
+/// Says that the node is ready, where, and how others find its person. Whoever started it waits for this line.
+private func announce(_ server: NodeServer, _ invocation: Invocation, _ profile: Profile) throws {
+  let addresses = server.addresses.map(\.description)
+  let ticket = try ticket(server, profile)
+  if invocation.wantsJSON {
+    var line = JSONObject.line()
+    line.add("kind", "ready")
+    line.add("pid", getpid())
+    line.add("node", server.node.hex)
+    line.add("addresses", addresses)
+    line.add("ticket", ticket)
+    try invocation.output.line(line)
+  } else if addresses.isEmpty {
+    try invocation.output.line("ready, for commands only")
+  } else {
+    try invocation.output.line("ready on \(addresses.joined(separator: ", "), .bold)")
+    invocation.output.note("others follow you, and sync with this node, by \(ticket)")
+  }
+  try invocation.output.flush()
+}
+
+private func ticket(_ server: NodeServer, _ profile: Profile) throws -> String {
+  let reading = try Reading(profile)
+  let name = try reading.timelines.label(profile.person, now: reading.now).name ?? ""
+  let addresses = ReachableAddresses.of(server.addresses.map(\.description)).prefix(Ticket.addressMaximum)
+  return try Ticket.person(
+    .init(
+      person: profile.person, name: Name.isValid(name) ? name : "", node: server.node, addresses: Array(addresses))
+  ).text()
+}
+
+private let listen = Option(
+  "listen", .text("ADDR"), repeats: true, "let peers in at host:port; * is every interface, port 0 any free one")
