@@ -82,7 +82,8 @@ public struct Exchange: Sendable {
   var awaiting: [Purpose] = []
   /// The heads this peer named, by the first eight bytes of the log.
   var offered: [UInt64: SequenceNumber] = [:]
-  var lastMove: Instant
+  /// When something last came, or left.
+  public internal(set) var lastMove: Instant
 
   enum State: Hashable, Sendable { case opening, greeting, running, closed }
 

@@ -14,6 +14,8 @@ public final class PeerListener: @unchecked Sendable {
   private let source: any DispatchSourceRead
   private var onConnection: ((PeerConnection) -> PeerHandlers)?
   private var ledger: AcceptLedger
+  /// Accepted connections whose handshake is under way, the oldest first.
+  private var handshaking: [PeerConnection] = []
   private var retryTimer: (any DispatchSourceTimer)?
 
   /// Connections turned away by a limit, so far.
@@ -88,7 +90,14 @@ public final class PeerListener: @unchecked Sendable {
         refusedCount += 1
         continue
       }
-      guard ledger.admit(remote.source) == nil else {
+      var refusal = ledger.admit(remote.source)
+      if refusal == .handshakesTotal, let oldest = handshaking.first {
+        // Whoever dials and says nothing must not keep out those who have something to say.
+        oldest.abort(TransportError(.resources, "too many handshakes at a time"))
+        refusedCount += 1
+        refusal = ledger.admit(remote.source)
+      }
+      guard refusal == nil else {
         Glibc.close(accepted)
         refusedCount += 1
         continue
@@ -104,7 +113,11 @@ public final class PeerListener: @unchecked Sendable {
     let connection = PeerConnection(
       context: context, role: .server, remote: remote.text, expecting: nil, handlers: nil)
     let source = remote.source
-    connection.onHandshakeOver = { [weak self] in self?.ledger.handshakeOver(source) }
+    handshaking.append(connection)
+    connection.onHandshakeOver = { [weak self, weak connection] in
+      self?.ledger.handshakeOver(source)
+      self?.handshaking.removeAll { $0 === connection }
+    }
     connection.onOver = { [weak self] in self?.ledger.over(source) }
     connection.setHandlers(onConnection(connection))
     connection.adopt(SocketChannel(descriptor: accepted, queue: context.queue))

@@ -101,6 +101,8 @@ public struct NodeCore: Sendable {
   public struct Limits: Sendable {
     /// Sessions at a time; each may hold a backlog of some megabytes.
     public var sessionsMaximum = 64
+    /// When every session is taken, one in which nothing moved for this long gives way to a newcomer.
+    public var idleMinimum = Duration.seconds(2)
     /// A connection that says nothing is closed after this.
     public var greetingMaximum = Duration.seconds(10)
     /// A device that joins waits this long: a person looks at its name and key before the root key signs.
@@ -204,7 +206,7 @@ public struct NodeCore: Sendable {
     case nil:
       connections[id] = connection
       if isBanned(node, now) { return refuse(id, .refused) }
-      if connections.count > limits.sessionsMaximum { return refuse(id, .busy) }
+      if connections.count > limits.sessionsMaximum { return makeRoom(for: id, now) }
       return []
     case .join(let sync, let target, let request):
       connection.target = target
@@ -327,6 +329,25 @@ public struct NodeCore: Sendable {
   private mutating func refuse(_ id: ConnectionID, _ reason: Message.Farewell) -> [Effect] {
     connections[id]?.session = .closing
     return [.send(id, .bye(reason)), .close(id)]
+  }
+
+  /// Ends the session that has been silent longest, rather than turn a newcomer away; those who dial and say nothing
+  /// must not keep out those who have something to say. Sessions that move stay.
+  private mutating func makeRoom(for id: ConnectionID, _ now: Instant) -> [Effect] {
+    let silent = connections.compactMap { other, connection -> (since: Instant, isGreeted: Bool, id: ConnectionID)? in
+      switch connection.session {
+      case .undecided(let since) where other != id: (since, false, other)
+      case .exchange(let exchange, nil) where exchange.lastMove + limits.idleMinimum <= now:
+        (exchange.lastMove, true, other)
+      default: nil
+      }
+    }
+    guard
+      let first = silent.min(by: {
+        ($0.isGreeted ? 1 : 0, $0.since, $0.id) < ($1.isGreeted ? 1 : 0, $1.since, $1.id)
+      })
+    else { return refuse(id, .busy) }
+    return [.send(first.id, .bye(.busy))] + end(first.id, "gave way to another peer")
   }
 
   private mutating func certified(_ id: ConnectionID, _ record: [UInt8]?) -> [Effect] {

@@ -1,0 +1,146 @@
+import Events
+import Identity
+import Node
+import Primitives
+import Replication
+import Simulator
+import Store
+import Testing
+
+/// A peer that sends what it should not, against the real store.
+@Suite struct HostilePeerTests {
+  let authorKey: SigningKey
+  let record: PersonRecord
+  let node = SigningKey().publicKey
+
+  init() throws {
+    var random = SeededRandom(seed: 5)
+    let root = SigningKey(seed: random.bytes(32))!
+    authorKey = SigningKey(seed: random.bytes(32))!
+    var record = PersonRecord(creating: root, recovery: SigningKey(seed: random.bytes(32))!.publicKey)
+    try record.certify(
+      device: authorKey.publicKey, number: 3, label: "one", consent: authorKey.consent(to: record.id), with: root)
+    self.record = record
+  }
+
+  private func bridge() throws -> StoreBridge {
+    let now = Timestamp(milliseconds: 1_800_000_000_000)
+    let environment = StorageEnvironment(disk: MemoryDisk(seed: 1), now: { now })
+    let store = try EventStore(writing: "tl.db", authority: .alone, environment: environment)
+    let interests = [record.id]
+    return StoreBridge(store: store, interests: { interests }, now: { now })
+  }
+
+  /// A RUN body with the tail of a log, as an honest peer sends it first, and the wants it answers.
+  private func honestRun() throws -> (body: [UInt8], wants: [UInt32: WantItem], count: Int) {
+    let source = try bridge()
+    try source.store.merge(record)
+    let author = Author(key: authorKey, device: DeviceNumber(rawValue: 3)!, person: record.id)
+    let drafts = (0..<260).map {
+      Draft(.post(.init(text: "post number \($0)")), ttl: 0, salt: [UInt8](repeating: UInt8($0 % 256), count: 8))
+    }
+    _ = try source.store.append(drafts, by: author)
+    let log = authorKey.publicKey
+    let item = Message.Want.Item(log: LogName(log), from: .first, to: SequenceNumber(260), chained: false)
+    guard
+      case .read(let result) = source.answer(.read([NumberedWant(number: 0, item: item)], bytesMaximum: 1 << 20)),
+      let tail = result.body
+    else { throw NodeError(.notFound, "the honest peer has nothing") }
+    return (tail, [0: WantItem(log: log, from: .first, to: SequenceNumber(260), chained: false)], 4)
+  }
+
+  private func held(_ bridge: StoreBridge) throws -> [Event] {
+    guard let log = try bridge.store.log(authorKey.publicKey), let range = log.ranges.last else { return [] }
+    return try bridge.store.events(authorKey.publicKey, range)
+  }
+
+  @Test("every single-byte change of a run stores nothing that the author did not write")
+  func everyByte() throws {
+    let (body, wants, count) = try honestRun()
+    let good = try bridge()
+    try good.store.merge(record)
+    #expect(good.answer(.ingest([body], wants: wants)) == .ingested(IngestResult(events: count, bad: false)))
+    let expected = try held(good)
+    #expect(expected.count == count)
+    let bridge = try bridge()
+    try bridge.store.merge(record)
+    for index in body.indices {
+      var changed = body
+      changed[index] ^= UInt8(1 << (index % 8))
+      guard case .ingested(let result) = bridge.answer(.ingest([changed], wants: wants)) else {
+        Issue.record("byte \(index): the store failed")
+        continue
+      }
+      // A change in a signature of the tail that nothing ends on yet is found before anything does.
+      if result.events > 0 { #expect(try held(bridge).allSatisfy { expected.contains($0) }, "byte \(index)") }
+    }
+  }
+
+  @Test("bodies of random bytes, truncated and inflated ones are the peer's fault and change nothing")
+  func garbage() throws {
+    let (body, wants, _) = try honestRun()
+    let bridge = try bridge()
+    try bridge.store.merge(record)
+    var random = SeededRandom(seed: 8)
+    var bodies = (0..<200).map { _ in random.bytes(Int(random.next() % 400)) }
+    bodies += stride(from: 1, to: body.count - 1, by: 7).map { Array(body[..<$0]) }
+    bodies.append([1, 0x80, 0x80, 0x40] + [UInt8](repeating: 0, count: 64))  // claims a megabyte
+    bodies.append([1, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0])  // claims four gigabytes
+    for body in bodies where !body.isEmpty && body != [0] {
+      guard case .ingested(let result) = bridge.answer(.ingest([body], wants: wants)) else {
+        Issue.record("the store failed over \(body.count) bytes")
+        continue
+      }
+      #expect(result.events == 0)
+    }
+    #expect(try held(bridge).isEmpty)
+  }
+
+  @Test("a session that sends bytes without proof is ended, and its node key refused afterwards")
+  func banned() throws {
+    var core = NodeCore()
+    let now = Instant(nanoseconds: 0)
+    let bridge = try bridge()
+    func run(_ input: NodeCore.Input) -> [NodeCore.Effect] {
+      var all: [NodeCore.Effect] = []
+      var inputs = [input]
+      while let next = inputs.popLast() {
+        for effect in core.handle(next, at: now) {
+          if case .store(let ticket, let request) = effect {
+            inputs.append(.store(ticket, bridge.answer(request)))
+          } else {
+            all.append(effect)
+          }
+        }
+      }
+      return all
+    }
+    _ = run(.connected(.init(1), node: node, dialled: nil))
+    let hello = Message.hello(
+      .init(
+        instance: 9, mark: ChangeMark(number: 5, cookie: 1), interests: 0, cursor: nil,
+        knownInterests: Exchange.hash(of: [record.id]), knownStatement: nil))
+    _ = run(.received(.init(1), type: hello.type, body: hello.body))
+    let garbage = run(.received(.init(1), type: 9, body: [1, 2, 3]))
+    #expect(garbage.contains(.send(.init(1), .bye(.fault))))
+    #expect(garbage.contains(.close(.init(1))))
+    #expect(run(.connected(.init(2), node: node, dialled: nil)) == [.send(.init(2), .bye(.refused)), .close(.init(2))])
+    #expect(run(.connected(.init(3), node: SigningKey().publicKey, dialled: nil)).isEmpty)
+  }
+
+  @Test("when every session is taken, the one that has been silent longest gives way")
+  func makesRoom() {
+    var limits = NodeCore.Limits()
+    limits.sessionsMaximum = 4
+    var core = NodeCore(limits: limits)
+    for id in 1...4 {
+      #expect(
+        core.handle(
+          .connected(.init(UInt64(id)), node: SigningKey().publicKey, dialled: nil), at: Instant(nanoseconds: Int64(id))
+        )
+        .isEmpty)
+    }
+    let effects = core.handle(.connected(.init(5), node: node, dialled: nil), at: Instant(nanoseconds: 9))
+    #expect(effects == [.send(.init(1), .bye(.busy)), .close(.init(1))])
+  }
+}
