@@ -88,8 +88,7 @@ public final class TimelineModel: ReadModel {
     return rank.at
   }
 
-  /// Notes that the log has a post as new as `at`. The note is coarse, so that most posts leave its page alone, and is
-  /// only a hint for the order in which logs are looked at.
+  /// Notes that the log has a post as new as `at`, so that logs can be looked at in a good order. It never falls.
   private func raise(_ at: Int64, _ log: LogIdentity, _ database: Database) throws(StoreError) {
     let raise = try database.statement(
       """
@@ -98,12 +97,9 @@ public final class TimelineModel: ReadModel {
       """)
     raise.bind(log.pid, at: 0)
     raise.bind(log.lid, at: 1)
-    raise.bind(at >> Self.newestBits, at: 2)
+    raise.bind(at, at: 2)
     try raise.run()
   }
-
-  /// `feed.newest` counts in units of 2^42, which is 2^20 ms or 17 minutes.
-  private static let newestBits: Int64 = 42
 
   private func add(
     _ content: EventContent, _ header: EventHeader, _ log: LogIdentity, _ database: Database

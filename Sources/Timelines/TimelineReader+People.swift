@@ -5,11 +5,39 @@ public import Store
 
 /// The logs whose posts a person sees, for as long as nothing but the clock changes.
 struct FollowedLogs {
-  var persons: Set<PersonID>
-  /// A JSON array of local numbers, the logs with the newest posts first.
-  var logs: String
+  var logs: LogList
   var validFrom: Timestamp
   var validUntil: Timestamp
+}
+
+/// Logs that have posts, those with the newest first.
+struct LogList {
+  /// Local numbers.
+  private(set) var lids: [Int64] = []
+  /// No post of the log has a greater `at`.
+  private var newest: [Int64] = []
+
+  init(_ logs: [(newest: Int64, lid: Int64)]) {
+    let sorted = logs.sorted { $0.newest != $1.newest ? $0.newest > $1.newest : $0.lid < $1.lid }
+    lids = sorted.map(\.lid)
+    newest = sorted.map(\.newest)
+  }
+
+  var count: Int { lids.count }
+
+  /// How many logs, from the first, may have a post at or after `at`.
+  func count(reaching at: Int64) -> Int {
+    var low = 0
+    var high = newest.count
+    while low < high {
+      let middle = (low + high) / 2
+      if newest[middle] >= at { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  /// The first `count` of them as a JSON array, which is how SQL takes a list.
+  func json(first count: Int) -> String { "[" + lids.prefix(count).map { String($0) }.joined(separator: ",") + "]" }
 }
 
 extension TimelineReader {
@@ -62,15 +90,19 @@ extension TimelineReader {
     return try select.map { $0.blob(0) }.compactMap(EventContent.Dot.init(key:))
   }
 
+  /// An add `a` of person ?1 counts when it is due (id ≤ ?2), not expired (?3), and no remove that is due names its dot.
+  private static let addCounts = """
+    a.pid=?1 AND a.id<=?2 AND (a.ttl=0 OR (a.id>>22)+a.ttl*1000>=?3) AND NOT EXISTS \
+    (SELECT 1 FROM unfollow r WHERE r.pid=a.pid AND r.target=a.target AND r.dot=a.dot AND r.id<=?2)
+    """
+
   private func targets(
     of pid: Int64, only target: PersonID? = nil, now: Timestamp
   ) throws -> [(person: PersonID, id: EventID)] {
     let time = ReadingTime(now: now)
     let select = try database.statement(
       """
-      SELECT a.target, max(a.id) FROM follow a WHERE a.pid=?1 \(target == nil ? "" : "AND a.target=?4 ")AND a.id<=?2 \
-      AND (a.ttl=0 OR (a.id>>22)+a.ttl*1000>=?3) AND NOT EXISTS \
-      (SELECT 1 FROM unfollow r WHERE r.pid=a.pid AND r.target=a.target AND r.dot=a.dot AND r.id<=?2) \
+      SELECT a.target, max(a.id) FROM follow a WHERE \(Self.addCounts)\(target == nil ? "" : " AND a.target=?4") \
       GROUP BY a.target ORDER BY a.target
       """)
     select.bind(pid, at: 0)
@@ -87,7 +119,7 @@ extension TimelineReader {
 
   func makeFollowedLogs(of viewer: PersonID, at now: Timestamp) throws -> FollowedLogs {
     let pid = try pid(of: viewer)
-    let persons = try pid.map { try targets(of: $0, now: now).map(\.person) } ?? []
+    var logs: [Int64: Int64] = [:]
     var until = Timestamp(milliseconds: .max)
     if let pid {
       let time = ReadingTime(now: now)
@@ -105,23 +137,31 @@ extension TimelineReader {
       if let next = try select.first({ $0.isNull(0) ? nil : $0.int(0) }) ?? nil {
         until = Timestamp(milliseconds: next).advanced(milliseconds: EventID.epochMilliseconds)
       }
+      let followed = try database.statement(
+        """
+        SELECT f.lid, f.newest FROM follow a CROSS JOIN person p CROSS JOIN feed f WHERE \(Self.addCounts) \
+        AND p.key=a.target AND f.pid=p.pid UNION ALL SELECT lid, newest FROM feed WHERE pid=?1
+        """)
+      followed.bind(pid, at: 0)
+      followed.bind(time.idMaximum, at: 1)
+      followed.bind(time.expiryMinimum, at: 2)
+      while try followed.step() { logs[followed.int(0)] = followed.int(1) }
     }
     return FollowedLogs(
-      persons: Set(persons), logs: try logList(of: persons + [viewer]), validFrom: now, validUntil: until)
+      logs: LogList(logs.map { (newest: $0.value, lid: $0.key) }), validFrom: now, validUntil: until)
   }
 
-  /// The logs of these persons that have posts, those with the newest first.
-  func logList(of persons: [PersonID]) throws -> String {
+  /// The logs of these persons that have posts.
+  func logList(of persons: [PersonID]) throws -> LogList {
     let select = try database.statement(
       "SELECT f.newest, f.lid FROM person p JOIN feed f ON f.pid=p.pid WHERE p.key=?")
     var logs: [(newest: Int64, lid: Int64)] = []
     defer { select.reset() }
-    for person in Set(persons).sorted() {
+    for person in persons {
       select.bind(person, at: 0)
       while try select.step() { logs.append((select.int(0), select.int(1))) }
     }
-    logs.sort { $0.newest != $1.newest ? $0.newest > $1.newest : $0.lid < $1.lid }
-    return "[" + logs.map { String($0.lid) }.joined(separator: ",") + "]"
+    return LogList(logs)
   }
 
   // MARK: - Persons

@@ -43,11 +43,12 @@ public final class TimelineReader {
   ) throws -> [TimelineItem] {
     try database.snapshot {
       try forgetWhenChanged()
-      let followed = try followedLogs(of: viewer, at: now)
-      var logs = followed.logs
+      let logs: LogList
       if let author {
-        guard author == viewer || followed.persons.contains(author) else { return [] }
+        guard try author == viewer || follows(viewer, author, now: now) else { return [] }
         logs = try logList(of: [author])
+      } else {
+        logs = try followedLogs(of: viewer, at: now)
       }
       return try page(logs, before: before, limit: limit, withHeaders: withHeaders, now: now)
     }
@@ -72,7 +73,7 @@ public final class TimelineReader {
   }
 
   private func page(
-    _ logs: String, before: TimelinePosition?, limit: Int, withHeaders: Bool, now: Timestamp
+    _ logs: LogList, before: TimelinePosition?, limit: Int, withHeaders: Bool, now: Timestamp
   ) throws -> [TimelineItem] {
     var items: [TimelineItem] = []
     var bound = before
@@ -98,7 +99,7 @@ public final class TimelineReader {
   /// The newest `limit` posts of the logs by (shown time, id, log). SQL knows the order up to the log keys, so it is asked
   /// for one row more, and for as many as it takes until no tie is cut at the end.
   private func rows(
-    of logs: String, before: TimelinePosition?, limit: Int, now: Timestamp
+    of logs: LogList, before: TimelinePosition?, limit: Int, now: Timestamp
   ) throws -> [Row] {
     let time = ReadingTime(now: now)
     var bound = PostRank(at: time.idMaximum, id: .max)
@@ -107,30 +108,24 @@ public final class TimelineReader {
       bound = before.rank
       cursor = before
     }
+    // The newest posts are in the logs with the newest posts, so the others are asked only when they could have any.
+    var visited = cursor == nil ? min(logs.count, limit + Self.visitedAtFirst) : logs.count
     var asked = limit + 1
     while true {
-      let select = try database.statement(Self.selectPosts)
-      select.bind(logs, at: 0)
-      select.bind(bound.at, at: 1)
-      select.bind(bound.id, at: 2)
-      select.bind(time.idMaximum, at: 3)
-      select.bind(time.expiryMinimum, at: 4)
-      select.bind(asked, at: 5)
-      var rows: [Row] = []
-      var found = 0
-      defer { select.reset() }
-      while try select.step() {
-        found += 1
-        let rank = PostRank(at: select.int(1), id: select.int(2))
-        let log = try self.log(select.int(0))
-        let position = TimelinePosition(time: rank.time, id: rank.eventID, log: log.log)
-        if let cursor, position >= cursor { continue }
-        rows.append(Row(log: log, sequence: select.sequence(3), position: position))
+      let found = try query(logs.json(first: visited), bound, time, limit: asked)
+      let isComplete = found.count < asked
+      let needed = isComplete ? logs.count : logs.count(reaching: found[found.count - 1].rank.at)
+      if needed > visited {
+        visited = needed
+        continue
       }
-      let isComplete = found < asked
-      if !isComplete {
-        let last = rows.last?.position.rank
-        while let row = rows.last, row.position.rank == last { rows.removeLast() }
+      var rows: [Row] = []
+      let tied = isComplete ? nil : found.last?.rank
+      for row in found where row.rank != tied {
+        let log = try log(row.lid)
+        let position = TimelinePosition(time: row.rank.time, id: row.rank.eventID, log: log.log)
+        if let cursor, position >= cursor { continue }
+        rows.append(Row(log: log, sequence: row.sequence, position: position))
       }
       if rows.count >= limit || isComplete {
         rows.sort { $0.position > $1.position }
@@ -140,13 +135,33 @@ public final class TimelineReader {
     }
   }
 
+  /// Logs beyond one for each wanted post that are looked at before it is known how far back the page goes.
+  private static let visitedAtFirst = 14
+
+  private func query(
+    _ logs: String, _ bound: PostRank, _ time: ReadingTime, limit: Int
+  ) throws -> [(lid: Int64, rank: PostRank, sequence: SequenceNumber)] {
+    let select = try database.statement(Self.selectPosts)
+    select.bind(logs, at: 0)
+    select.bind(bound.at, at: 1)
+    select.bind(bound.id, at: 2)
+    select.bind(time.idMaximum, at: 3)
+    select.bind(time.expiryMinimum, at: 4)
+    select.bind(limit, at: 5)
+    var found: [(lid: Int64, rank: PostRank, sequence: SequenceNumber)] = []
+    while try select.step() {
+      found.append((select.int(0), PostRank(at: select.int(1), id: select.int(2)), select.sequence(3)))
+    }
+    return found
+  }
+
   /// One seek a log, newest logs first: once the wanted number of rows is found, a log is left as soon as it has nothing
-  /// newer, which makes this a merge (SWIFT.md §2e). LIMIT keeps SQLite from reordering the list.
+  /// newer, which makes this a merge. LIMIT keeps SQLite from reordering the list. The greater of `at` and `id` is the id.
   private static let selectPosts = """
     WITH f AS MATERIALIZED (SELECT value AS lid FROM json_each(?1) LIMIT 1000000000) \
     SELECT p.lid, p.at, p.id, p.seq FROM f CROSS JOIN post p \
     WHERE p.lid=f.lid AND (p.at, p.id)<=(?2, ?3) AND p.id<=?4 AND (p.ttl=0 OR \
-    ((CASE WHEN p.id=0 AND p.at>=0 THEN p.at ELSE p.id END)>>22)+p.ttl*1000>=?5) \
+    (max(p.at, p.id)>>22)+p.ttl*1000>=?5) \
     ORDER BY p.at DESC, p.id DESC LIMIT ?6
     """
 
@@ -233,10 +248,10 @@ public final class TimelineReader {
 
   private static let labelMilliseconds: Int64 = 10_000
 
-  func followedLogs(of viewer: PersonID, at now: Timestamp) throws -> FollowedLogs {
-    if let known = followed[viewer], known.validFrom <= now, now < known.validUntil { return known }
+  private func followedLogs(of viewer: PersonID, at now: Timestamp) throws -> LogList {
+    if let known = followed[viewer], known.validFrom <= now, now < known.validUntil { return known.logs }
     let made = try makeFollowedLogs(of: viewer, at: now)
     followed[viewer] = made
-    return made
+    return made.logs
   }
 }
