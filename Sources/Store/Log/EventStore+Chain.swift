@@ -162,6 +162,7 @@ extension EventStore {
 
   /// The chunk that ends at `sequence` is complete: its tail rows become one chunk row with the last signature.
   func fold(_ entry: LogEntry, endingAt sequence: SequenceNumber) throws {
+    guard try hasTailRow(entry, sequence) else { return }
     let parts = try chunkParts(entry, endingAt: sequence)
     guard let last = parts.last, last.last == sequence, parts.count > 1 || last.place == .tail else { return }
     try rewrite(

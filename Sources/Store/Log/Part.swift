@@ -221,7 +221,14 @@ extension EventStore {
     while try select.step() {
       let at = select.sequence(0)
       if at != start + events.count || (!events.isEmpty && !select.isNull(1)) { break }
-      let row = try readTail(select, of: entry)
+      let row: TailRow
+      do {
+        row = try readTail(select, of: entry)
+      } catch {
+        // The rows before a rotten one are as good as ever.
+        if start + events.count > sequence { break }
+        throw error
+      }
       if let anchor = row.previous { previous = anchor }
       // The chain is rebuilt by the codec below; here `previous` only has to be something.
       if !row.isVerified, row.signature != nil { unverified.insert(events.count) }
