@@ -84,12 +84,24 @@ extension EventStore {
     return try select.map { $0.bytes32(0, EventRole.self) }.contains(hash)
   }
 
-  /// Deletes that are part of their log no more do not count.
+  /// Deletes that are part of their log no more do not count: what they took is missing now, and may come again.
   func dropDeletions(by entry: LogEntry, from sequence: SequenceNumber) throws {
+    let select = try database.statement("SELECT key, seq FROM deletion WHERE lid=? AND by_seq>=?")
+    select.bind(entry.lid, at: 0)
+    select.bind(sequence, at: 1)
+    let targets = try select.map { (log: $0.bytes32(0, KeyRole.self), sequence: $0.sequence(1)) }
+    guard !targets.isEmpty else { return }
     let delete = try database.statement("DELETE FROM deletion WHERE lid=? AND by_seq>=?")
     delete.bind(entry.lid, at: 0)
     delete.bind(sequence, at: 1)
     try delete.run()
+    for target in targets {
+      guard let log = target.log, let other = try self.entry(log), other.pid == entry.pid,
+        other !== entry || target.sequence < sequence, let hash = try hash(other, at: target.sequence),
+        try !isDeleted(other, target.sequence, hash)
+      else { continue }
+      try setPayload(other, target.sequence, .absent(.notHad), from: .absent(.deleted))
+    }
   }
 
   /// Takes the payload of one event off the disk and leaves its hash. The chain still verifies.
@@ -110,11 +122,24 @@ extension EventStore {
   }
 
   private func erasePayload(_ entry: LogEntry, _ sequence: SequenceNumber) throws {
+    try setPayload(entry, sequence, .absent(.deleted))
+  }
+
+  /// - Parameter from: only an event in this state is changed; nil = one whose payload is here.
+  private func setPayload(
+    _ entry: LogEntry, _ sequence: SequenceNumber, _ payload: Payload, from state: Payload? = nil
+  ) throws {
     let part = try part(entry, containing: sequence)
     var events = part.stretch.events
-    guard case .present = events[sequence - part.first].payload else { return }
-    events[sequence - part.first].payload = .absent(.deleted)
+    let index = sequence - part.first
+    if let state {
+      guard events[index].payload == state else { return }
+    } else if events[index].payload.bytes == nil {
+      return
+    }
+    events[index].payload = payload
     try replace(entry, part, by: events)
+    markDirty(entry)
   }
 
   /// Writes a part again with other payload states.

@@ -27,7 +27,8 @@ extension EventStore {
     let high = min(range.upperBound, segment.last)
     // A sound, signed head under a wrong name: it is the name that rotted.
     if high == segment.last, let head = try? part(entry, containing: high), head.last == high,
-      let signature = head.lastSignature, head.stretch.isSigned(head.stretch.count - 1, by: signature)
+      let signature = head.lastSignature, head.stretch.isSigned(head.stretch.count - 1, by: signature),
+      try chainsBelow(head, entry, segment)
     {
       entry.segments[index].hash = head.stretch.lastHash
       entry.lowerChanged = true
@@ -67,6 +68,12 @@ extension EventStore {
         }
       }
     }
+  }
+
+  private func chainsBelow(_ part: Part, _ entry: LogEntry, _ segment: Segment) throws -> Bool {
+    if part.first == segment.first { return part.stretch.previous == segment.previous }
+    guard let below = try? self.part(entry, containing: part.first - 1) else { return false }
+    return below.last == part.first - 1 && below.stretch.lastHash == part.stretch.previous
   }
 
   private func deleteRows(_ entry: LogEntry, _ range: ClosedRange<SequenceNumber>) throws {

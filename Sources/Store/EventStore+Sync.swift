@@ -216,8 +216,11 @@ extension EventStore {
   public func reconcile(_ page: DigestPage, remembering memory: PeerMemory? = nil) throws -> Reconciliation {
     try write {
       var result = Reconciliation()
-      for digest in page.persons where try storedPerson(digest.person)?.record.hash != digest.recordHash {
-        result.records.append(digest.person)
+      let record = try database.statement("SELECT record_hash FROM person WHERE key=?")
+      for digest in page.persons {
+        record.bind(digest.person, at: 0)
+        let held = try record.first { $0.bytes32(0, ContentRole.self) } ?? nil
+        if held != digest.recordHash { result.records.append(digest.person) }
       }
       for digest in page.logs {
         guard let person = try storedPerson(digest.person), person.record.isAuthor(digest.log) else {
@@ -296,12 +299,15 @@ extension EventStore {
     var requests: [StretchRequest] = []
     let select = try database.statement(
       """
-      SELECT lid FROM log WHERE pid=? AND (want_head>0 OR lower>0 OR first<>1 OR state<>0) ORDER BY lid
+      SELECT l.lid FROM person p JOIN log l ON l.pid=p.pid WHERE p.key=? \
+      AND (l.want_head>0 OR l.lower>0 OR l.first<>1 OR l.state<>0) ORDER BY l.lid
       """)
     for person in persons {
-      guard let stored = try storedPerson(person) else { continue }
-      select.bind(stored.pid, at: 0)
-      for lid in try select.map({ $0.int(0) }) {
+      select.bind(person, at: 0)
+      let rows = try select.map { $0.int(0) }
+      // Most logs lack nothing, and then nobody's record is looked at.
+      guard !rows.isEmpty, let stored = try storedPerson(person) else { continue }
+      for lid in rows {
         guard let entry = try entry(row: lid), stored.record.isAuthor(entry.key), !excluding.contains(entry.key) else {
           continue
         }

@@ -96,6 +96,32 @@ import Testing
     }
   }
 
+  @Test("a delete counts as long as its own event: when that is cut off, the payload may come again")
+  func revokedDelete() throws {
+    var person = TestPerson(seed: 6, devices: 2)
+    let source = try EventStore.inMemory()
+    try source.merge(person.record)
+    let target = try post(source, person.author(), "a post")
+    let offer = try source.read(StretchRequest(log: target.log, range: .first...(.first)), budget: .max).stretches.map {
+      ReceivedStretch(person: person.id, log: target.log, envelope: $0)
+    }
+    let store = try EventStore.inMemory(readModels: [TestModel()])
+    try store.merge(person.record)
+    _ = try store.ingest(offer)
+    let before = try store.readModelDigest()
+    let kept = try post(store, person.author(1), "from the other device")
+    try delete(store, person.author(1), target)
+    #expect(try store.event(target.log, target.sequence)?.payload == .absent(.deleted))
+    try person.record.revoke(
+      device: person.devices[1].publicKey, lastGood: .first, hash: kept.hash, with: person.root)
+    try store.merge(person.record)
+    #expect(try store.ingest(offer) == [.stored(0)])
+    #expect(try store.event(target.log, target.sequence)?.payload.bytes != nil)
+    #expect(try store.readModelDigest() != before)
+    #expect(try store.held(person.devices[1].publicKey).count == 1)
+    #expect(try store.verify(full: true).isEmpty)
+  }
+
   @Test("a payload that a peer did not have is taken from the next one that has it")
   func filling() throws {
     let person = TestPerson(seed: 4)

@@ -37,7 +37,8 @@ public final class Database {
   private var walPagesSeen = 0
   private var checkpointAtPages: Int
 
-  /// Size of a page of new files: of 4,096 and 8,192 the one that ingested faster at equal size.
+  /// Size of a page of new files. Against 8,192 a store is 4 % smaller and a durable append, which writes whole pages to
+  /// the log, reaches 0.85 instead of 0.55 of a bare one-row loop; ingest is the same within the noise.
   public static let pageBytes = 4096
   /// Readers wait this long for another process to finish recovering the log after a crash; never for its writes.
   private static let readerPatienceMilliseconds: Int32 = 500
