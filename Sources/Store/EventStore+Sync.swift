@@ -106,7 +106,7 @@ extension EventStore {
   /// The cursor of the newest change.
   public func cursor() throws -> ChangeCursor {
     let number = try database.number("SELECT max(n) FROM change") ?? 0
-    return ChangeCursor(instance: instance, number: UInt64(number), cookie: try cookie(number))
+    return ChangeCursor(instance: instance, number: UInt64(clamping: number), cookie: try cookie(number))
   }
 
   /// Whether a cursor that a peer brings is one of ours, and not from a future that was rolled back.
@@ -143,7 +143,7 @@ extension EventStore {
       while try select.step() {
         if page.persons.count + page.logs.count >= limit {
           page.hasMore = true
-          page.cursor.number = UInt64(last)
+          page.cursor.number = UInt64(clamping: last)
           page.cursor.cookie = try cookie(last)
           break
         }

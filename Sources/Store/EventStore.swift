@@ -44,10 +44,9 @@ public final class EventStore {
   private var entries: [LogID: LogEntry] = [:]
   private var dirty: [LogEntry] = []
   private var dirtyKeys: Set<LogID> = []
-  private var dirtyPersons: [Int64] = []
+  private var dirtyPersons: Set<Int64> = []
   private var nextChange: Int64?
   private var epochIsOpen = false
-  var personIDs: [Int64: PersonID] = [:]
   var records: LeastRecentlyUsed<PersonID, StoredPerson>
   var chunkCache: LeastRecentlyUsed<ChunkKey, CachedChunk>
   var viewCache: LeastRecentlyUsed<ChunkKey, CachedOutline>
@@ -156,7 +155,6 @@ public final class EventStore {
     dirtyKeys = []
     dirtyPersons = []
     nextChange = nil
-    personIDs = [:]
     records.removeAll()
     chunkCache.removeAll()
     viewCache.removeAll()
@@ -167,7 +165,7 @@ public final class EventStore {
   }
 
   func markDirty(personRow: Int64) {
-    if !dirtyPersons.contains(personRow) { dirtyPersons.append(personRow) }
+    dirtyPersons.insert(personRow)
   }
 
   private func flush() throws {
@@ -178,7 +176,7 @@ public final class EventStore {
     }
     let drop = try database.statement("DELETE FROM change WHERE n=?")
     let insert = try database.statement("INSERT INTO change(n, pid, lid) VALUES(?,?,?)")
-    for pid in dirtyPersons {
+    for pid in dirtyPersons.sorted() {
       let before = try database.statement("SELECT change FROM person WHERE pid=?")
       before.bind(pid, at: 0)
       drop.bind(try before.first { $0.int(0) } ?? 0, at: 0)
@@ -272,20 +270,20 @@ public final class EventStore {
     entry.change = row.int(13)
     if row.int(4) > 0 {
       guard let hash: EventHash = row.bytes32(5), let previous: EventHash = row.bytes32(6),
-        row.int(3) >= 1, row.int(3) <= row.int(4)
+        row.sequence(3) >= .first, row.sequence(3) <= row.sequence(4)
       else { throw StoreError(.damaged, "log row \(row.int(0)) has lost its head", path: database.path) }
       if row.int(7) > 0 { entry.segments = try lowerSegments(entry.lid) }
       entry.segments.append(Segment(first: row.sequence(3), last: row.sequence(4), previous: previous, hash: hash))
     }
     if let hash: EventHash = row.bytes32(10) {
       switch row.int(8) & 3 {
-      case 1: entry.end = .frozen(cut: row.sequence(9), previous: hash)
+      case 1 where row.int(9) >= 1: entry.end = .frozen(cut: row.sequence(9), previous: hash)
       case 2: entry.end = .revoked(Revocation(sequence: row.sequence(9), hash: hash))
       default: break
       }
     }
     entry.hasSuspect = row.int(8) & 4 != 0
-    if row.int(11) > 0, let hash: EventHash = row.bytes32(12) {
+    if row.sequence(11) >= .first, let hash: EventHash = row.bytes32(12) {
       entry.want = LogHead(sequence: row.sequence(11), hash: hash)
     }
     return entry
@@ -295,7 +293,9 @@ public final class EventStore {
     let select = try database.statement("SELECT first, last, previous, hash FROM segment WHERE lid=? ORDER BY first")
     select.bind(lid, at: 0)
     return try select.map {
-      guard let previous: EventHash = $0.bytes32(2), let hash: EventHash = $0.bytes32(3) else {
+      guard let previous: EventHash = $0.bytes32(2), let hash: EventHash = $0.bytes32(3),
+        $0.sequence(0) >= .first, $0.sequence(0) <= $0.sequence(1)
+      else {
         throw StoreError(.damaged, "a segment of log row \(lid) has lost its hashes", path: database.path)
       }
       return Segment(first: $0.sequence(0), last: $0.sequence(1), previous: previous, hash: hash)

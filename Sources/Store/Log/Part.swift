@@ -70,7 +70,7 @@ extension EventStore {
     select.bind(entry.lid, at: 0)
     select.bind(sequence, at: 1)
     return try select.first { row -> ChunkRow? in
-      guard row.sequence(1) + Int(row.int(2)) > sequence else { return nil }
+      guard row.sequence(1) + Int(min(max(0, row.int(2)), 256)) > sequence else { return nil }
       return try readChunk(row, of: entry)
     } ?? nil
   }
@@ -161,7 +161,8 @@ extension EventStore {
     find.bind(lid, at: 0)
     find.bind(sequence, at: 1)
     return try find.first { row in
-      row.sequence(0) + Int(row.int(1)) > sequence ? ChunkPlace(first: row.sequence(0), checksum: row.blob(2)) : nil
+      row.sequence(0) + Int(min(max(0, row.int(1)), 256)) > sequence
+        ? ChunkPlace(first: row.sequence(0), checksum: row.blob(2)) : nil
     } ?? nil
   }
 
@@ -229,6 +230,7 @@ extension EventStore {
         if start + events.count > sequence { break }
         throw error
       }
+      if let before = events.last, !Self.continues(before.header.place, row.event.header.place) { break }
       if let anchor = row.previous { previous = anchor }
       // The chain is rebuilt by the codec below; here `previous` only has to be something.
       if !row.isVerified, row.signature != nil { unverified.insert(events.count) }

@@ -114,7 +114,13 @@ public final class Statement {
 
   public func int(_ column: Int) -> Int64 { sqlite3_column_int64(handle, Int32(column)) }
   public func unsigned(_ column: Int) -> UInt64 { UInt64(bitPattern: int(column)) }
-  public func sequence(_ column: Int) -> SequenceNumber { SequenceNumber(unsigned(column)) }
+
+  /// A number that no log can have, as rot may leave it, reads as 0.
+  public func sequence(_ column: Int) -> SequenceNumber {
+    let value = int(column)
+    return SequenceNumber(value < 0 || value > Int64(SequenceNumber.maximum.rawValue) ? 0 : UInt64(value))
+  }
+
   public func isNull(_ column: Int) -> Bool { sqlite3_column_type(handle, Int32(column)) == SQLITE_NULL }
   public func text(_ column: Int) -> String {
     sqlite3_column_text(handle, Int32(column)).map { String(cString: $0) } ?? ""
