@@ -300,7 +300,7 @@ extension EventStore {
     let select = try database.statement(
       """
       SELECT l.lid FROM person p JOIN log l ON l.pid=p.pid WHERE p.key=? \
-      AND (l.want_head>0 OR l.lower>0 OR l.first<>1 OR l.state<>0) ORDER BY l.lid
+      AND (l.want_head>0 OR l.lower>0 OR l.first>1 OR l.state<>0) ORDER BY l.lid
       """)
     for person in persons {
       select.bind(person, at: 0)
