@@ -38,8 +38,10 @@ final class TemporaryDirectory {
       try insert.run()
       insert.bind(Int64.min, at: 0)
       insert.bind(key, at: 1)
-      [1, 2, 3].withUnsafeBytes { insert.bind(inPlace: $0, at: 3) }
-      try insert.run()
+      try [1, 2, 3].withUnsafeBytes {
+        insert.bind(inPlace: $0, at: 3)
+        try insert.run()
+      }
     }
     let select = try database.statement("SELECT * FROM t ORDER BY rowid")
     #expect(try select.step())
