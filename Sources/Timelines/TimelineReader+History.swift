@@ -42,7 +42,7 @@ extension TimelineReader {
         }
       }
       items.sort { $0.id != $1.id ? $0.id > $1.id : $0.log > $1.log }
-      return Array(items.prefix(limit))
+      return Array(items.prefix(max(0, limit)))
     }
   }
 
@@ -50,6 +50,7 @@ extension TimelineReader {
     of log: LogIdentity, in ranges: [ClosedRange<SequenceNumber>], below: SequenceNumber, limit: Int
   ) throws -> [Event] {
     var events: [Event] = []
+    let limit = min(limit, Self.limitMaximum)
     for range in ranges.reversed() where events.count < limit && range.lowerBound < below {
       let last = min(range.upperBound, below - 1)
       let count = min(limit - events.count, last - range.lowerBound + 1)

@@ -31,6 +31,9 @@ public final class TimelineReader {
 
   // MARK: - Pages
 
+  /// Longest page; a greater limit counts as this one, and one below 1 gives nothing.
+  public static let limitMaximum = 1_000_000
+
   /// The newest posts of the persons that `viewer` follows and of the viewer, newest first.
   ///
   /// - Parameters:
@@ -75,6 +78,7 @@ public final class TimelineReader {
   private func page(
     _ logs: LogList, before: TimelinePosition?, limit: Int, withHeaders: Bool, now: Timestamp
   ) throws -> [TimelineItem] {
+    let limit = min(limit, Self.limitMaximum)
     var items: [TimelineItem] = []
     var bound = before
     while items.count < limit {
