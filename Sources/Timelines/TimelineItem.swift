@@ -14,16 +14,11 @@ public struct PersonLabel: Hashable, Sendable {
   public init(person: PersonID, name: String?) {
     self.person = person
     self.name = name
-    handle = (name ?? "") + "#" + PersonLabel.fingerprint(person)
+    handle = person.handle(name: name ?? "")
   }
 
-  /// Characters of a fingerprint that are shown.
-  public static let fingerprintLength = 8
-
-  /// The first characters of the id in base32.
-  public static func fingerprint(_ person: PersonID) -> String {
-    String(Base32.encode(person.bytes.prefix(fingerprintLength * 5 / 8)))
-  }
+  /// As much of a fingerprint as lists show.
+  public static func fingerprint(_ person: PersonID) -> String { String(person.fingerprint.prefix(Handle.shownCount)) }
 }
 
 /// An event with everything that a listing says of it.

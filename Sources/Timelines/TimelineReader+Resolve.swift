@@ -29,30 +29,30 @@ public struct ResolutionError: Error, Hashable, Sendable, CustomStringConvertibl
 }
 
 extension TimelineReader {
-  /// Least characters of a fingerprint that are taken (DESIGN §3).
-  public static let fingerprintMinimum = 4
-
   // MARK: - Persons
 
   /// The person whom the words name: a full id (64 hexadecimal digits or 52 characters of base32), a petname, or
   /// `name#prefix` with at least four characters of the fingerprint; the name may be left out. A name alone does not name
   /// anybody, because anybody can take it. Tickets are the caller's to read.
   ///
+  /// - Parameter prefixMinimum: `Handle.unattendedPrefixMinimum` where nobody can be asked.
   /// - Throws: `ResolutionError`, or `StoreError`.
-  public func resolve(person words: String, now: Timestamp) throws -> PersonID {
+  public func resolve(
+    person words: String, prefixMinimum: Int = Handle.prefixMinimum, now: Timestamp
+  ) throws -> PersonID {
     if let person = petnames[words] { return person }
-    if let person = Self.fullID(words) { return person }
+    if let person = PersonID(text: words) { return person }
     return try database.snapshot {
       try forgetWhenChanged()
-      guard let mark = words.lastIndex(of: "#") else { throw try refusal(ofName: words, now: now) }
-      let name = String(words[..<mark])
-      let prefix = String(words[words.index(after: mark)...])
-      guard prefix.utf8.count >= Self.fingerprintMinimum, Base32.isPrefix(prefix), prefix.utf8.count <= 52 else {
-        throw ResolutionError(
-          .malformed, "a handle is name#fingerprint with at least \(Self.fingerprintMinimum) characters (a–z, 2–7)")
+      guard words.contains("#") else { throw try refusal(ofName: words, now: now) }
+      let handle: Handle
+      do throws(IdentityError) {
+        handle = try Handle(words, prefixMinimum: prefixMinimum)
+      } catch {
+        throw ResolutionError(.malformed, error.description)
       }
-      let all = try persons(withPrefix: prefix.lowercased())
-      let fitting = try name.isEmpty ? all : all.filter { try label($0, now: now).name == name }
+      let all = try persons(fitting: handle)
+      let fitting = try all.filter { handle.matches($0, name: try label($0, now: now).name ?? "") }
       if fitting.count == 1 { return fitting[0] }
       let handles = try (fitting.isEmpty ? all : fitting).map { try longHandle($0, now: now) }
       if fitting.isEmpty { throw ResolutionError(.notFound, "nobody here is \(words)", candidates: handles) }
@@ -70,36 +70,23 @@ extension TimelineReader {
       .ambiguous, "a name alone names nobody for sure", candidates: try named.map { try longHandle($0, now: now) })
   }
 
-  private static func fullID(_ words: String) -> PersonID? {
-    switch words.utf8.count {
-    case 64: PersonID(hex: words)
-    case 52: Base32.decode(words.lowercased()).flatMap { PersonID($0) }
-    default: nil
-    }
-  }
-
-  /// Sixteen characters of the fingerprint, so that a list of candidates can tell them apart.
+  /// Sixteen characters of the fingerprint, so that a list of candidates can tell them apart; without a name that no
+  /// handle may hold.
   private func longHandle(_ person: PersonID, now: Timestamp) throws -> String {
-    (try label(person, now: now).name ?? "") + "#" + Base32.encode(person.bytes.prefix(10))
+    let name = try label(person, now: now).name ?? ""
+    return person.handle(name: Name.isValid(name) ? name : "", showing: Handle.unattendedPrefixMinimum)
   }
 
   /// Persons whose record is held or whom somebody follows, in order.
-  private func persons(withPrefix prefix: String) throws -> [PersonID] {
-    // Five bits a character: all whole bytes bound the search, and what comes back is compared in full.
-    let filled = Base32.decode(prefix + String(repeating: "a", count: 56 - prefix.utf8.count)) ?? []
-    let bytes = Array(filled.prefix(prefix.utf8.count * 5 / 8))
-    let low = bytes + [UInt8](repeating: 0, count: 32 - bytes.count)
-    let high = bytes + [UInt8](repeating: 0xFF, count: 32 - bytes.count)
+  private func persons(fitting handle: Handle) throws -> [PersonID] {
     let select = try database.statement(
       """
       SELECT key FROM person WHERE key BETWEEN ?1 AND ?2 UNION \
       SELECT target FROM follow WHERE target BETWEEN ?1 AND ?2 ORDER BY 1
       """)
-    select.bind(low, at: 0)
-    select.bind(high, at: 1)
-    return try select.map { row -> PersonID? in row.bytes32(0) }.compactMap { $0 }.filter {
-      Base32.encode($0.bytes).hasPrefix(prefix)
-    }
+    select.bind(handle.bounds.lowerBound, at: 0)
+    select.bind(handle.bounds.upperBound, at: 1)
+    return try select.map { row -> PersonID? in row.bytes32(0) }.compactMap { $0 }
   }
 
   // MARK: - Events

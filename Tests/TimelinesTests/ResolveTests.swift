@@ -58,6 +58,9 @@ import Timelines
     for candidate in error.candidates { _ = try reader.resolve(person: candidate, now: now) }
     #expect(failure { try reader.resolve(person: "ann#" + fingerprint.prefix(3), now: now) }?.code == .malformed)
     #expect(failure { try reader.resolve(person: "ann#0189", now: now) }?.code == .malformed)
+    #expect(
+      failure { try reader.resolve(person: "ann#" + fingerprint.prefix(15), prefixMinimum: 16, now: now) }?.code
+        == .malformed)
     #expect(failure { try reader.resolve(person: "zoe", now: now) }?.code == .notFound)
     let renamed = try #require(failure { try reader.resolve(person: "zoe#" + fingerprint.prefix(8), now: now) })
     #expect(renamed.code == .notFound && renamed.candidates == ["ann#" + fingerprint.prefix(16)])
