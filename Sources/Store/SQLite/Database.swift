@@ -86,8 +86,10 @@ public final class Database {
     }
     if environment.exclusive { try execute("PRAGMA locking_mode=EXCLUSIVE") }
     if mode == .writer {
-      // Both only take effect before the first table.
-      try execute("PRAGMA page_size=\(Self.pageBytes); PRAGMA auto_vacuum=INCREMENTAL")
+      // Both only take effect before the first table. Said again later, the second would cost a transaction.
+      if try !vacuumsIncrementally() {
+        try execute("PRAGMA page_size=\(Self.pageBytes); PRAGMA auto_vacuum=INCREMENTAL")
+      }
       // EXTRA while the file turns to the write-ahead log: a rollback journal whose deletion was not synced could come
       // back after a power cut and undo the change of mode, and with it everything since.
       try execute("PRAGMA synchronous=EXTRA; PRAGMA journal_mode=WAL")
@@ -107,6 +109,13 @@ public final class Database {
       PRAGMA cache_size=-\(options.cacheBytes / 1024)
       """)
     if mode == .reader { try execute("PRAGMA wal_autocheckpoint=0") }
+  }
+
+  /// 2 in SQLite's words; 0 for a database without tables.
+  private func vacuumsIncrementally() throws(StoreError) -> Bool {
+    let mode = try statement("PRAGMA auto_vacuum")
+    defer { mode.reset() }
+    return try mode.step() && mode.int(0) == 2
   }
 
   /// Ends the connection; the writer first empties the write-ahead log. Harmless when closed already.
