@@ -37,7 +37,7 @@ extension Command {
         var notes: [String] = []
         if isThis { notes.append("this device") }
         if let revocation = device.revocation { notes.append("revoked after event \(revocation.sequence)") }
-        let events = head.map { "\($0.sequence) events" } ?? "no events here"
+        let events = head.map { counted(Int($0.sequence.rawValue), "event") } ?? "no events here"
         try output.line(
           "\(device.key.hex.prefix(16), .yellow)  \(device.label, .bold)  number \(device.number)  \(events)  \(notes.joined(separator: ", "), .cyan)"
         )

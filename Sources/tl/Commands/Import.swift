@@ -15,7 +15,7 @@ extension Command {
     "twtxt", "post the lines of a twtxt feed",
     discussion: """
       Each line becomes a post of yours that keeps the line's date and does not expire unless --ttl says so. Importing the \
-      same file again adds nothing. Lines that are no posts are reported with their number and kept out. "# follow" \
+      same file again adds nothing; a file that gzip packed is unpacked. Lines that are no posts are reported with their number and kept out. "# follow" \
       headers become follows where the nick is a petname of yours or the URL is the link of one person here.
       """,
     examples: [
@@ -47,7 +47,8 @@ private func takeTwtxt(_ invocation: Invocation) throws {
   let reading = try invocation.reading()
   let path = invocation.arguments.text(feedFile)
   let lifetime = try invocation.lifetime() ?? 0
-  let feed = TwtxtFeed(try Input.bytes(path, maximum: feedBytesMaximum))
+  let feed = TwtxtFeed(
+    try Input.unpackedBytes(path, maximum: feedBytesMaximum, in: invocation.surroundings))
   let name = invocation.arguments.text(feedName) ?? String(path.split(separator: "/").last ?? "-")
   let links = feed.follows.isEmpty ? [:] : try reading.links()
   let plan = TwtxtImport(
@@ -82,7 +83,7 @@ private struct ImportCounts {
   func print(_ invocation: Invocation) throws {
     guard invocation.wantsJSON else {
       return try invocation.output.line(
-        "\(posts) posts and \(follows) follows imported, \(known) known, \(bad) bad lines, \(unknownFollows) follows of persons not known here"
+        "\(counted(posts, "post")) and \(counted(follows, "follow")) imported, \(known) known, \(counted(bad, "bad line")), \(unknownFollows) follows of persons not known here"
       )
     }
     var line = JSONObject.line()
@@ -141,7 +142,8 @@ private func takeNDJSON(_ invocation: Invocation) throws {
     return try output.line(line)
   }
   try output.line(
-    "\(result.events) events imported from \(result.lines) lines, \(result.known) known, \(result.bad) bad lines")
+    "\(counted(result.events, "event")) imported from \(counted(result.lines, "line")), \(result.known) known, \(counted(result.bad, "bad line"))"
+  )
 }
 
 /// What comes from standard input or a pipe, in a private file for as long as the value lives.

@@ -59,6 +59,8 @@ extension Command {
     let output = invocation.output
     if passphrase == nil {
       output.note("the keys have no passphrase: whoever can read \(directory.path) can post as you")
+    } else {
+      output.note("the keys have a passphrase: tl login unlocks them for a while")
     }
     if invocation.arguments.text(recoveryOption) == nil {
       output.note(

@@ -92,11 +92,12 @@ extension Command {
       line.add("ok", damage.isEmpty)
       try output.line(line)
     } else if damage.isEmpty {
-      try output.line("\("sound", .green)  \(events) events")
+      try output.line("\("sound", .green)  \(counted(events, "event"))")
     }
     if !damage.isEmpty {
       throw CommandFailure(
-        .verificationFailed, "\(damage.count) places in the store are damaged",
+        .verificationFailed,
+        damage.count == 1 ? "a place in the store is damaged" : "\(damage.count) places in the store are damaged",
         hint: "tl sync fetches what is damaged from any replica")
     }
   }
@@ -146,7 +147,7 @@ extension Command {
       line.add("same", before == after)
       return try invocation.output.line(line)
     }
-    try invocation.output.line("\(events) events; digest \(after.hex)")
+    try invocation.output.line("\(counted(events, "event")); digest \(after.hex)")
     if before != after { invocation.output.warn("the read models had differed from the logs; now they agree") }
   }
 }

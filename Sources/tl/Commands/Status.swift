@@ -37,7 +37,7 @@ extension Command {
     if let node {
       let places =
         node.addresses.isEmpty ? "serves commands only" : "listens on \(node.addresses.joined(separator: ", "))"
-      try output.line("node     runs (process \(node.pid)), \(places), \(node.sessions) sessions")
+      try output.line("node     runs (process \(node.pid)), \(places), \(counted(node.sessions, "session"))")
     } else {
       try output.line("node     does not run; everything but live updates works")
     }
@@ -85,12 +85,12 @@ extension StoreStatistics {
   /// A line for each group of figures.
   var words: [String] {
     var lines = [
-      "holds    \(events) events in \(logs) logs of \(persons) persons",
+      "holds    \(counted(events, "event")) in \(counted(logs, "log")) of \(counted(persons, "person"))",
       "chunks   \(chunks) with \(chunkBytes) bytes (\(rawBytes) before compression); \(tailEvents) events in tails",
       "file     \(fileBytes) bytes, \(freeBytes) of them free",
     ]
     if frozenLogs + revokedLogs > 0 {
-      lines.append("ended    \(frozenLogs) logs by a fork, \(revokedLogs) by a revocation")
+      lines.append("ended    \(counted(frozenLogs, "log")) by a fork, \(revokedLogs) by a revocation")
     }
     return lines
   }

@@ -74,7 +74,10 @@ private func alternatives(_ words: String) throws -> [NodeCore.Target] {
 /// What one session was like: its trouble always, its costs with `--explain`.
 private func report(_ outcome: SyncOutcome, _ invocation: Invocation) throws {
   let peer = outcome.end.target?.address ?? "peer"
-  if let failure = outcome.end.failure { invocation.output.warn("\(peer): \(failure)") }
+  // Of a single peer the error says it.
+  if let failure = outcome.end.failure, invocation.arguments.all(peers).count > 1 {
+    invocation.output.warn("\(peer): \(failure)")
+  }
   if let report = outcome.end.report, report.notDelivered > 0 {
     invocation.output.warn("\(peer): \(report.notDelivered) ranges that were offered did not arrive whole")
   }
@@ -104,11 +107,11 @@ private func report(_ outcome: SyncOutcome, _ invocation: Invocation) throws {
   guard let report else { return }
   if let tier = report.tier { try output.line("  tier      \(tier.rawValue): \(tier.reason)") }
   try output.line("  trips     \(report.roundTrips)")
-  try output.line("  events    \(report.events) new, \(report.logs) logs named")
-  for (name, traffic) in [("sent", outcome.traffic.sent), ("received", outcome.traffic.received)] {
+  try output.line("  events    \(report.events) new, \(counted(report.logs, "log")) named")
+  for (name, traffic) in [("sent      ", outcome.traffic.sent), ("received  ", outcome.traffic.received)] {
     let phases = traffic.sorted { $0.key < $1.key }.map { "\(Message.name(ofType: $0.key)) \($0.value)" }
     let total = traffic.values.reduce(0, +)
-    try output.line("  \(name)\(name == "sent" ? "      " : "  ")\(total) bytes: \(phases.joined(separator: ", "))")
+    try output.paragraph("\(name)\(total) bytes: \(phases.joined(separator: ", "))", indent: "  ")
   }
 }
 
@@ -141,7 +144,7 @@ private func summarize(_ outcomes: [SyncOutcome], _ invocation: Invocation) thro
   } else {
     let state = isComplete ? "complete" : "not complete"
     try invocation.output.line(
-      "\(events) new events, \(logs) logs; \(received) bytes received, \(sent) sent; \(state, isComplete ? .green : .yellow)"
+      "\(counted(events, "new event")), \(counted(logs, "log")) named; \(received) bytes received, \(sent) sent; \(state, isComplete ? .green : .yellow)"
     )
   }
   let failed = outcomes.filter { outcome in
@@ -162,7 +165,7 @@ extension ExchangeReport.Tier {
   /// Why a session went this way.
   fileprivate var reason: String {
     switch self {
-    case .unchanged: "we know each other and nothing is new on either side"
+    case .unchanged: "we know each other and neither side has changed, so nothing had to be named"
     case .changes: "we know each other, so only what changed since was named"
     case .list: "no memory of each other that both sides share, so the whole list was sent"
     }

@@ -19,6 +19,9 @@ extension Positional {
   static let words = Positional("TEXT", .optional, "the text; - reads standard input, nothing opens an editor")
 }
 
+/// `1 event`, `2 events`.
+func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
 extension Invocation {
   /// `--limit`, by default 20.
   var limit: Int { arguments.number(.limit) ?? 20 }
