@@ -47,6 +47,10 @@ public final class EventStore {
   private var dirtyPersons: Set<Int64> = []
   private var nextChange: Int64?
   private var epochIsOpen = false
+  /// Transactions of this process that changed something.
+  private var commits = 0
+  /// Whether the note that a writer is at work is in the store.
+  private var isMarked = false
   var records: LeastRecentlyUsed<PersonID, StoredPerson>
   var chunkCache: LeastRecentlyUsed<ChunkKey, CachedChunk>
   var viewCache: LeastRecentlyUsed<ChunkKey, CachedOutline>
@@ -104,7 +108,7 @@ public final class EventStore {
 
   /// Ends the connection; the writer leaves an empty write-ahead log and the note that it left in order.
   public func close() {
-    if database.mode == .writer, epochIsOpen {
+    if database.mode == .writer, isMarked || wasUnclean {
       try? database.transaction { try database.execute("UPDATE meta SET value=0 WHERE key='unclean'") }
     }
     database.close()
@@ -132,10 +136,20 @@ public final class EventStore {
   func write<Value>(_ body: () throws -> Value) throws -> Value {
     if database.isInTransaction { return try body() }
     do {
-      return try database.transaction {
-        let value = try body()
-        try flush()
+      let wasMarked = isMarked
+      let wasOpen = epochIsOpen
+      do {
+        let value = try database.transaction {
+          let value = try body()
+          try flush()
+          return value
+        }
+        if !dirtyKeys.isEmpty || nextChange != nil { commits += 1 }
         return value
+      } catch {
+        isMarked = wasMarked
+        epochIsOpen = wasOpen
+        throw error
       }
     } catch {
       forget()
@@ -171,8 +185,11 @@ public final class EventStore {
   private func flush() throws {
     guard !dirty.isEmpty || !dirtyPersons.isEmpty else { return }
     var next = try nextChangeNumber()
-    if !epochIsOpen {
-      try openEpoch(at: next)
+    if !epochIsOpen { try openEpoch(at: next) }
+    if commits > 0, !isMarked {
+      // A process that writes once needs no note: one transaction is whole or not there.
+      try database.execute("UPDATE meta SET value=1 WHERE key='unclean'")
+      isMarked = true
     }
     let drop = try database.statement("DELETE FROM change WHERE n=?")
     let insert = try database.statement("INSERT INTO change(n, pid, lid) VALUES(?,?,?)")
@@ -230,8 +247,7 @@ public final class EventStore {
     try insert.run()
     try database.execute(
       """
-      DELETE FROM epoch WHERE first <= (SELECT first FROM epoch ORDER BY first DESC LIMIT 1 OFFSET \(Self.epochMaximum));
-      UPDATE meta SET value=1 WHERE key='unclean'
+      DELETE FROM epoch WHERE first <= (SELECT first FROM epoch ORDER BY first DESC LIMIT 1 OFFSET \(Self.epochMaximum))
       """)
     epochIsOpen = true
   }

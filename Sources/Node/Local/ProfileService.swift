@@ -48,9 +48,12 @@ public actor ProfileService: LocalService {
     self.directory = directory
     self.options = options
     self.keys = keys
-    worker = try StoreWorker {
+    var storeOptions = options.store
+    // One command after the other would empty the write-ahead log only to begin a new one.
+    if !options.isNode { storeOptions.database.logLeftBytes = 1 << 20 }
+    worker = try StoreWorker { [storeOptions] in
       try ProfileStore(
-        directory, device: device, lock: lock, environment: options.environment, options: options.store)
+        directory, device: device, lock: lock, environment: options.environment, options: storeOptions)
     }
   }
 
