@@ -165,9 +165,9 @@ extension ExchangeReport.Tier {
   /// Why a session went this way.
   fileprivate var reason: String {
     switch self {
-    case .unchanged: "we know each other and neither side has changed, so nothing had to be named"
-    case .changes: "we know each other, so only what changed since was named"
-    case .list: "no memory of each other that both sides share, so the whole list was sent"
+    case .unchanged: "we know each other, and the peer has nothing that it has not named before"
+    case .changes: "we know each other, so the peer named only what has changed since"
+    case .list: "we share no memory of each other, so the peer named all that it has"
     }
   }
 }
