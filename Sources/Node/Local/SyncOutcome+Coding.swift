@@ -1,6 +1,7 @@
 import Identity
 import Primitives
 import Replication
+import Transport
 
 // How a session went, as it crosses the control socket.
 
@@ -32,7 +33,7 @@ extension SyncOutcome {
 
 extension Traffic {
   func write(to writer: inout CBORWriter) {
-    writer.array(2)
+    writer.array(8)
     for bytes in [sent, received] {
       writer.map(bytes.count)
       for (type, count) in bytes.sorted(by: { $0.key < $1.key }) {
@@ -40,13 +41,22 @@ extension Traffic {
         writer.count(count)
       }
     }
+    for counter in Self.counters { writer.count(counters[keyPath: counter]) }
   }
 
   init(from reader: inout CBORReader) throws(ByteError) {
-    try reader.parts(2, of: "traffic")
+    try reader.parts(8, of: "traffic")
     self.init()
     sent = try Self.bytesByType(&reader)
     received = try Self.bytesByType(&reader)
+    for counter in Self.counters { counters[keyPath: counter] = try reader.count() }
+  }
+
+  private static var counters: [WritableKeyPath<PeerCounters, Int>] {
+    [
+      \.handshakeBytesSent, \.handshakeBytesReceived, \.applicationBytesSent, \.applicationBytesReceived,
+      \.wireBytesSent, \.wireBytesReceived,
+    ]
   }
 
   private static func bytesByType(_ reader: inout CBORReader) throws(ByteError) -> [UInt8: Int] {

@@ -143,7 +143,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
         await self?.feed(.certified(id, record))
       }
     case .sessionEnded(let end):
-      let outcome = SyncOutcome(end: end, traffic: end.connection.flatMap { links[$0]?.traffic } ?? Traffic())
+      let outcome = SyncOutcome(end: end, traffic: end.connection.map(traffic) ?? Traffic())
       if let sync = end.sync { syncs[sync]?.outcomes.append(outcome) }
     case .syncEnded(let id, let ends):
       guard let waiter = syncs.removeValue(forKey: id) else { return }
@@ -272,6 +272,13 @@ public actor NodeRuntime<Store: StoreAnswering> {
     }
   }
 
+  private func traffic(_ id: NodeCore.ConnectionID) -> Traffic {
+    guard let link = links[id] else { return Traffic() }
+    var traffic = link.traffic
+    traffic.counters = link.connection.counters
+    return traffic
+  }
+
   private func take() -> UInt64 {
     defer { nextID += 1 }
     return nextID
@@ -284,6 +291,8 @@ public actor NodeRuntime<Store: StoreAnswering> {
 public struct Traffic: Hashable, Sendable {
   public var sent: [UInt8: Int] = [:]
   public var received: [UInt8: Int] = [:]
+  /// What the transport made of them when the session ended; the farewell may not have left yet.
+  public var counters = PeerCounters()
 
   public init() {}
 

@@ -1,0 +1,104 @@
+import Events
+import Glibc
+import Identity
+import Node
+import Primitives
+import Replication
+import Store
+import Timelines
+import Transport
+
+/// A node that holds a prepared store and serves it. It is interested in everybody whom it holds.
+final class SyncServer {
+  let node: PublicKey
+  let address: String
+  private let worker: StoreWorker<StoreBridge>
+  private let runtime: NodeRuntime<StoreBridge>
+
+  init(store path: String) throws {
+    let key = SigningKey()
+    node = key.publicKey
+    let worker = try StoreWorker {
+      let store = try EventStore(writing: path, authority: .alone, readModels: [TimelineModel()])
+      return StoreBridge(store: store, interests: { try store.persons() }, now: { StorageEnvironment.systemNow() })
+    }
+    self.worker = worker
+    let runtime = NodeRuntime(identity: try TLSIdentity(key), store: worker)
+    self.runtime = runtime
+    address = try wait { try await runtime.listen(on: PeerAddress("127.0.0.1:0", for: .listening)).description }
+  }
+
+  /// `append N`: one post each by the first N authors. `usage`: most memory in MB, and processor seconds so far.
+  func answer(_ line: String) throws -> String {
+    let words = line.split(separator: " ")
+    switch words.first {
+    case "append":
+      let count = Int(words[1])!
+      return try worker.performAndWait { bridge in
+        var random = SeededRandom(seed: 11)
+        var corpus = Corpus(seed: 12)
+        try bridge.store.batch {
+          for number in 0..<count {
+            let draft = Draft(.post(.init(text: corpus.text())), ttl: 0, salt: random.bytes(8))
+            _ = try bridge.store.append([draft], by: try SampleAuthor(number).author)
+          }
+        }
+        return "appended \(count)"
+      }
+    case "usage": return "\(try Usage.residentMaximum()) \(Usage.processorSeconds)"
+    default: throw BenchmarkError("asked for \(line)")
+    }
+  }
+}
+
+/// A node with a store of its own that fetches from another. Once per process: it keeps what it learned.
+final class SyncClient {
+  private let worker: StoreWorker<StoreBridge>
+  private let runtime: NodeRuntime<StoreBridge>
+
+  init(store path: String, interests: [PersonID]) throws {
+    worker = try StoreWorker {
+      StoreBridge(
+        store: try EventStore(writing: path, authority: .alone, readModels: [TimelineModel()]),
+        interests: { interests }, now: { StorageEnvironment.systemNow() })
+    }
+    runtime = NodeRuntime(identity: try TLSIdentity(SigningKey()), store: worker)
+  }
+
+  func sync(with server: (address: String, node: PublicKey), options: Exchange.Options = .init()) throws -> SyncOutcome
+  {
+    let target = NodeCore.Target(address: server.address, node: server.node)
+    let outcomes = try wait { [runtime] in await runtime.sync([target], options: options) }
+    try wait { [runtime] in await runtime.drained() }
+    if let failure = outcomes[0].end.failure { throw BenchmarkError("the sync failed: \(failure)") }
+    return outcomes[0]
+  }
+
+  /// The held ranges of every log.
+  func ranges() throws -> [[ClosedRange<SequenceNumber>]] {
+    try worker.performAndWait { bridge in
+      try bridge.store.persons().flatMap { try bridge.store.logs(of: $0) }.map(\.ranges)
+    }
+  }
+
+  func close() throws {
+    try wait { [runtime] in await runtime.stop() }
+    worker.close()
+  }
+
+  /// In a process of its own: `STORE ADDRESS NODE AUTHORS` fetches everything of that many sample authors, and tells
+  /// events, seconds, most memory in MB and processor seconds.
+  static func answer(_ line: String) throws -> String {
+    let words = line.split(separator: " ").map(String.init)
+    let persons = try (0..<Int(words[3])!).map { try SampleAuthor($0).person }
+    let client = try SyncClient(store: words[0], interests: persons)
+    let before = Usage.processorSeconds
+    let clock = Stopwatch()
+    let outcome = try client.sync(with: (words[1], PublicKey(hex: words[2])!))
+    let seconds = clock.seconds
+    let result = "\(outcome.end.report!.events) \(seconds) \(try Usage.residentMaximum())"
+    let processor = Usage.processorSeconds - before
+    try client.close()
+    return result + " \(processor)"
+  }
+}
