@@ -43,6 +43,7 @@ public final class TimelineModel: ReadModel {
     _ stretch: Stretch, _ range: Range<Int>, of log: LogIdentity, in database: Database
   ) throws(StoreError) {
     var newest = Int64.min
+    let insertPost = try database.statement(Self.insertPost)
     for index in range {
       guard let payload = stretch.payloadRange(index), Self.isShown(flags: stretch.headerBytes[index * 128 + 2]) else {
         continue
@@ -51,7 +52,7 @@ public final class TimelineModel: ReadModel {
       case .post:
         guard let post = try? PostOutline(stretch.raw, payload) else { continue }
         let header = stretch.header(index)
-        newest = max(newest, try insert(post, header, log, database))
+        newest = max(newest, try insert(post, header, log, insertPost, database))
       case .follow, .unfollow, .profile:
         guard let content = try? EventContent(stretch.kind(index), stretch.raw, payload) else { continue }
         try add(content, stretch.header(index), log, database)
@@ -64,13 +65,13 @@ public final class TimelineModel: ReadModel {
   /// What an event with this flags byte says can be read: nothing is encrypted, and no later version marked it.
   static func isShown(flags: UInt8) -> Bool { flags == 0 }
 
+  private static let insertPost = "INSERT OR REPLACE INTO post(lid, at, id, seq, ttl, parent) VALUES(?,?,?,?,?,?)"
+
   private func insert(
-    _ post: PostOutline, _ header: EventHeader, _ log: LogIdentity, _ database: Database
+    _ post: PostOutline, _ header: EventHeader, _ log: LogIdentity, _ insert: Store.Statement, _ database: Database
   ) throws(StoreError) -> Int64 {
     let rank = TimelinePosition(of: header, written: post.written).rank
     let parent = post.replyTo.map { Int64(bitPattern: $0.hash.prefix64) }
-    let insert = try database.statement(
-      "INSERT OR REPLACE INTO post(lid, at, id, seq, ttl, parent) VALUES(?,?,?,?,?,?)")
     insert.bind(log.lid, at: 0)
     insert.bind(rank.at, at: 1)
     insert.bind(rank.id, at: 2)
