@@ -52,8 +52,22 @@ public struct StretchEnvelope: Hashable, Sendable {
 
   public var last: SequenceNumber { first + (count - 1) }
 
+  /// Length of `encoded`, without making it.
+  public var encodedByteCount: Int {
+    func varint(_ value: UInt64) -> Int { max(1, (UInt64.bitWidth - value.leadingZeroBitCount + 6) / 7) }
+    let signatures: Int
+    switch proof {
+    case .lastSignature: signatures = 1
+    case .everySignature(let all): signatures = all.count
+    case .neighbour, .revocation, .evidence: signatures = 0
+    }
+    let hash = if case .prefix = previous { 8 } else { EventHash.byteCount }
+    return 2 + varint(first.rawValue) + varint(UInt64(count)) + hash + signatures * Signature.byteCount
+      + (rawBytes.map { varint(UInt64($0)) } ?? 0) + block.count
+  }
+
   public var encoded: [UInt8] {
-    var writer = ByteWriter(reserving: block.count + 128)
+    var writer = ByteWriter(reserving: encodedByteCount)
     writer.byte(Self.version)
     var form: UInt8
     switch proof {

@@ -49,27 +49,33 @@ extension EventStore {
       if next < request.range.upperBound { isProvenAbove = false }
       if !isProvenAbove { next = try proofAbove(entry, segment, next) ?? next }
       while next >= low {
-        let part: Part
-        do {
-          part = try self.part(entry, containing: next)
-        } catch let error as StoreError where error.code == .damaged {
-          let below = try previousStored(entry, before: next, in: segment)
-          let start = max(below.map { $0 + 1 } ?? segment.first, low)
-          run.damaged.append(start...max(start, min(next, request.range.upperBound)))
-          isProvenAbove = false
-          guard let below, below >= low else { break }
-          next = below
-          continue
-        }
-        guard let envelope = try envelope(entry, part, low: low, high: next, request, isProvenAbove) else {
-          // Nothing here proves it: as good as damaged.
-          run.damaged.append(max(part.first, low)...min(next, max(request.range.upperBound, part.first)))
-          guard part.first > low else { break }
-          next = part.first - 1
-          continue
+        let envelope: StretchEnvelope
+        if let whole = try wholeChunk(entry, containing: next, low: low, request) {
+          envelope = whole
+        } else {
+          let part: Part
+          do {
+            part = try self.part(entry, containing: next)
+          } catch let error as StoreError where error.code == .damaged {
+            let below = try previousStored(entry, before: next, in: segment)
+            let start = max(below.map { $0 + 1 } ?? segment.first, low)
+            run.damaged.append(start...max(start, min(next, request.range.upperBound)))
+            isProvenAbove = false
+            guard let below, below >= low else { break }
+            next = below
+            continue
+          }
+          guard let made = try self.envelope(entry, part, low: low, high: next, request, isProvenAbove) else {
+            // Nothing here proves it: as good as damaged.
+            run.damaged.append(max(part.first, low)...min(next, max(request.range.upperBound, part.first)))
+            guard part.first > low else { break }
+            next = part.first - 1
+            continue
+          }
+          envelope = made
         }
         run.stretches.append(envelope)
-        run.bytes += envelope.encoded.count
+        run.bytes += envelope.encodedByteCount
         isProvenAbove = true
         guard envelope.first > .first else { break }
         next = envelope.first - 1
@@ -87,6 +93,7 @@ extension EventStore {
   private func proofAbove(_ entry: LogEntry, _ segment: Segment, _ sequence: SequenceNumber) throws -> SequenceNumber? {
     var next = sequence
     while next <= segment.last {
+      if let place = try chunkPlace(entry.lid, containing: next), place.isSigned { return place.last }
       guard let part = try? part(entry, containing: next) else { return nil }
       if part.place == .tail {
         for index in (next - part.first)..<part.stretch.count where part.signatures[index] != nil {
@@ -116,6 +123,20 @@ extension EventStore {
     }
   }
 
+  /// A chunk with its signature, as it lies on disk: nothing of it is unpacked. Nil where that is not what lies there.
+  private func wholeChunk(
+    _ entry: LogEntry, containing sequence: SequenceNumber, low: SequenceNumber, _ request: StretchRequest
+  ) throws -> StretchEnvelope? {
+    // A damaged row is for the long way to deal with.
+    guard let row = (try? chunkRow(entry, containing: sequence)) ?? nil, row.first >= low,
+      let signature = row.signature
+    else { return nil }
+    let isKnown = row.first == .first || request.holdsBelow && row.first == request.range.lowerBound
+    return StretchEnvelope(
+      first: row.first, count: row.count, previous: isKnown ? .prefix(row.previous.prefix64) : .whole(row.previous),
+      proof: .lastSignature(signature), rawBytes: row.block.rawBytes, block: row.block.bytes)
+  }
+
   private func envelope(
     _ entry: LogEntry, _ part: Part, low: SequenceNumber, high: SequenceNumber, _ request: StretchRequest,
     _ isProvenAbove: Bool
@@ -127,18 +148,10 @@ extension EventStore {
     switch part.place {
     case .tail:
       last = high
-      var signatures: [Signature] = []
-      for index in (first - part.first)...(last - part.first) {
-        guard try isVerified(entry, part, index), let signature = part.signatures[index] else {
-          signatures = []
-          continue
-        }
-        signatures.append(signature)
-      }
-      if signatures.count == last - first + 1 {
-        proof = .everySignature(signatures)
-      } else if let signature = signatures.last {
-        proof = .lastSignature(signature)
+      // The asker verifies the last one, and the others before anything ends on them, as this store does.
+      if try isVerified(entry, part, last - part.first), let signature = part.signatures[last - part.first] {
+        let signatures = part.signatures[(first - part.first)...(last - part.first)].compactMap { $0 }
+        proof = signatures.count == last - first + 1 ? .everySignature(signatures) : .lastSignature(signature)
       }
     case .chunk:
       if let signature = part.lastSignature { proof = .lastSignature(signature) }
@@ -157,9 +170,16 @@ extension EventStore {
       guard let row = try chunkRow(entry, containing: first) else { return nil }
       block = row.block
     } else {
-      block = Block(
-        compressing: StretchColumns.encode(
-          Array(part.stretch.events[(first - part.first)...(last - part.first)])))
+      let columns =
+        first == part.first && last == part.last
+        ? part.stretch.raw
+        : StretchColumns.encode(Array(part.stretch.events[(first - part.first)...(last - part.first)]))
+      // What comes with every signature is compressed as part of a whole RUN.
+      if case .everySignature = proof {
+        block = Block(rawBytes: nil, bytes: columns)
+      } else {
+        block = Block(compressing: columns)
+      }
     }
     return StretchEnvelope(
       first: first, count: last - first + 1, previous: previous, proof: proof, rawBytes: block.rawBytes,

@@ -31,8 +31,8 @@ struct Finding {
   }
 
   var notes: [(name: String, value: Double)] {
-    (samples.first?.notes ?? []).enumerated().map { index, note in
-      (note.name, Self.median(samples.map { $0.notes[index].value }))
+    (samples.first?.notes ?? []).map { note in
+      (note.name, Self.median(samples.compactMap { $0.notes.first { $0.name == note.name }?.value }))
     }
   }
 

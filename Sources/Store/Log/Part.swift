@@ -152,17 +152,21 @@ extension EventStore {
   /// Where a chunk row lies, and which one it is.
   struct ChunkPlace {
     var first: SequenceNumber
+    var last: SequenceNumber
     var checksum: [UInt8]
+    var isSigned: Bool
   }
 
   func chunkPlace(_ lid: Int64, containing sequence: SequenceNumber) throws -> ChunkPlace? {
     let find = try database.statement(
-      "SELECT first, count, checksum FROM chunk WHERE lid=? AND first<=? ORDER BY first DESC LIMIT 1")
+      "SELECT first, count, checksum, signature IS NOT NULL FROM chunk WHERE lid=? AND first<=? ORDER BY first DESC LIMIT 1"
+    )
     find.bind(lid, at: 0)
     find.bind(sequence, at: 1)
-    return try find.first { row in
-      row.sequence(0) + Int(min(max(0, row.int(1)), 256)) > sequence
-        ? ChunkPlace(first: row.sequence(0), checksum: row.blob(2)) : nil
+    return try find.first { row -> ChunkPlace? in
+      let end = row.sequence(0) + Int(min(max(0, row.int(1)), 256))
+      guard end > sequence else { return nil }
+      return ChunkPlace(first: row.sequence(0), last: end - 1, checksum: row.blob(2), isSigned: row.int(3) == 1)
     } ?? nil
   }
 
