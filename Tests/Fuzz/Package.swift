@@ -5,9 +5,9 @@ import PackageDescription
 
 /// One folder in Sources each. README.md says how to add one.
 let decoders = [
-  "FuzzBytes", "FuzzCBOR", "FuzzContent", "FuzzEnvelope", "FuzzEvidence", "FuzzFrame", "FuzzHeader", "FuzzKeyFile",
-  "FuzzPerson",
-  "FuzzStretch", "FuzzText", "FuzzTicket",
+  "FuzzBytes", "FuzzCBOR", "FuzzContent", "FuzzControl", "FuzzEnvelope", "FuzzEvidence", "FuzzFeed", "FuzzFrame",
+  "FuzzHeader", "FuzzJSON", "FuzzKeyFile", "FuzzMessage", "FuzzPerson", "FuzzRun", "FuzzStretch", "FuzzText",
+  "FuzzTicket",
 ]
 
 let package = Package(
