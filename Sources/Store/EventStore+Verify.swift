@@ -39,7 +39,8 @@ extension EventStore {
 
   /// Checks the whole store.
   ///
-  /// - Parameter full: also every signature and the file's own structure; otherwise checksums, chains and heads.
+  /// - Parameter full: also every signature, the file's own structure and the store's own read models; otherwise
+  ///   checksums, chains and heads.
   /// - Returns: every damage found; empty for a sound store.
   public func verify(full: Bool, progress: (_ eventsDone: Int) -> Void = { _ in }) throws -> [Damage] {
     var found: [Damage] = []
@@ -76,6 +77,7 @@ extension EventStore {
         found.append(Damage(log: nil, range: nil, message: error.message))
       }
     }
+    if full, found.isEmpty { found += try verifyReadModels(readModels) }
     return found
   }
 

@@ -85,5 +85,13 @@ enum Schema {
         "this store has format \(version), made by a newer tl; this one knows formats up to \(Self.version)",
         path: database.path)
     }
+    // SQLite believes any text there; a name that rotted would look like a mistake of ours later on.
+    if version == Self.version {
+      let present = Set(
+        try database.statement("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").map { $0.text(0) })
+      guard present.isSuperset(of: tables) else {
+        throw StoreError(.damaged, "the store's list of tables is damaged", path: database.path)
+      }
+    }
   }
 }

@@ -41,6 +41,19 @@ public struct StorageEnvironment: Sendable {
     self.disk = disk
   }
 
+  /// The length of a file; nil when it is missing.
+  func size(of path: String) -> Int? {
+    if let disk { return disk.contents(path)?.count }
+    var status = stat()
+    return stat(path, &status) == 0 ? Int(status.st_size) : nil
+  }
+
+  /// A file's bytes where they lie. Not for the database itself.
+  func bytes(of path: String) throws(StoreError) -> StoredBytes {
+    if let disk { return StoredBytes(disk.contents(path) ?? []) }
+    return try StoredBytes(reading: path)
+  }
+
   @Sendable
   public static func systemNow() -> Timestamp {
     var time = timespec()

@@ -21,6 +21,9 @@ public final class Database {
     public var logLeftBytes = -1
     /// FULL everywhere: what a peer remembers of us must not roll back. Tests switch it off to see the harness notice.
     public var synchronous = "FULL"
+    /// Opens a store whose write-ahead log is damaged in front of transactions that were told as durable, and gives
+    /// those up. For a repair that somebody asked for.
+    public var givesUpTransactions = false
     public init() {}
   }
 
@@ -42,6 +45,8 @@ public final class Database {
   /// Size of a page of new files. Against 8,192 a store is 4 % smaller and a durable append, which writes whole pages to
   /// the log, reaches 0.85 instead of 0.55 of a bare one-row loop; ingest is the same within the noise.
   public static let pageBytes = 4096
+  /// A path that stands for no file at all: a database of this connection alone.
+  static let inMemory = ":memory:"
   /// Readers wait this long for another process to finish recovering the log after a crash; never for its writes.
   private static let readerPatienceMilliseconds: Int32 = 500
 
@@ -53,7 +58,8 @@ public final class Database {
     self.environment = environment
     self.options = options
     checkpointAtPages = options.checkpointBytes / Self.pageBytes
-    if mode == .writer, environment.vfsName == nil { try Self.createPrivately(path) }
+    try Self.checkFiles(path, mode, environment, options)
+    if mode == .writer, environment.vfsName == nil, path != Self.inMemory { try Self.createPrivately(path) }
     var opened: OpaquePointer?
     let flags = mode == .writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY
     let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX, environment.vfsName)
@@ -79,6 +85,29 @@ public final class Database {
   deinit {
     close()
     walPages.deallocate()
+  }
+
+  /// SQLite takes a database without its file for a new one, and a write-ahead log up to its first damage for all there
+  /// is, and then writes over what it did not see. An author would sign other events with the same sequence numbers.
+  private static func checkFiles(
+    _ path: String, _ mode: Mode, _ environment: StorageEnvironment, _ options: Options
+  ) throws(StoreError) {
+    let log = "\(path)-wal"
+    guard let bytes = environment.size(of: log), bytes > 0 else { return }
+    if environment.size(of: path) ?? 0 == 0 {
+      throw StoreError(.damaged, "the store's file is gone, but its write-ahead log is here", path: path)
+    }
+    guard mode == .writer, !options.givesUpTransactions else { return }
+    let content = WriteAheadLog(try environment.bytes(of: log), takesBroken: false)
+    if let refusal = content.refusal, bytes > WriteAheadLog.headerBytes {
+      throw StoreError(.damaged, "the write-ahead log is damaged: \(refusal)", path: log)
+    }
+    if let end = content.end, content.transactionsBehind > 0 {
+      throw StoreError(
+        .damaged,
+        "frame \(end) of the write-ahead log is damaged, and \(content.transactionsBehind) transactions lie behind it",
+        path: log)
+    }
   }
 
   private func configure() throws(StoreError) {

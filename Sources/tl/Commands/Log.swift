@@ -63,9 +63,12 @@ extension Command {
     let reading = try invocation.reading()
     var bar = ProgressBar("verifying", on: invocation.output)
     var events = 0
-    let damage = try reading.store.verify(full: !invocation.arguments.has(quick)) { done in
+    var damage = try reading.store.verify(full: !invocation.arguments.has(quick)) { done in
       events = max(events, done)
       bar.update(done, at: .ofSystem())
+    }
+    if damage.isEmpty, !invocation.arguments.has(quick) {
+      damage += try reading.store.verifyReadModels([TimelineModel()])
     }
     bar.finish()
     let output = invocation.output
