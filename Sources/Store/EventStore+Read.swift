@@ -152,7 +152,7 @@ extension EventStore {
     select.bind(sequence, at: 1)
     let entry = LogEntry(lid: lid, key: log, pid: 0, person: PersonID())
     return try select.first { row in
-      let event = try readTail(row, of: entry).event
+      let event = try Self.readTail(row, of: entry, path: database.path).event
       return EventView(
         sequence: sequence, id: event.header.id, kind: event.header.kind, flags: event.header.flags,
         ttl: event.header.ttl, payload: event.payload.bytes)

@@ -71,29 +71,32 @@ extension EventStore {
     select.bind(sequence, at: 1)
     return try select.first { row -> ChunkRow? in
       guard row.sequence(1) + Int(min(max(0, row.int(2)), 256)) > sequence else { return nil }
-      return try readChunk(row, of: entry)
+      return try Self.readChunk(row, of: entry, path: database.path)
     } ?? nil
   }
 
-  private func readChunk(_ row: Statement, of entry: LogEntry) throws -> ChunkRow {
+  /// - Parameter row: rowid, first, count, previous, signature, raw_bytes, checksum, block.
+  static func readChunk(_ row: some RowColumns, of entry: LogEntry, path: String?) throws(StoreError) -> ChunkRow {
     let first = row.sequence(1)
     let count = row.int(2)
     let rawBytes = row.int(5)
-    let signature = row.isNull(4) ? nil : row.withBlob(4) { Signature($0) }
+    let signature = row.isNull(4) ? nil : Signature(row.blob(4))
     guard let previous: EventHash = row.bytes32(3), row.isNull(4) || signature != nil, count >= 1, count <= 256,
       rawBytes >= 0, rawBytes <= Int64(StretchColumns.rawBytesMaximum)
-    else { throw damaged(entry, first, row: row.int(0), "its columns cannot be") }
+    else { throw damaged(entry, first, row: row.int(0), "its columns cannot be", path: path) }
     let bytes = row.blob(7)
     let checksum = chunkChecksum(
       entry.key, first, count: Int(count), rawBytes: Int(rawBytes), previous: previous, signature: signature,
       bytes: bytes)
-    guard checksum == row.blob(6) else { throw damaged(entry, first, row: row.int(0), "its checksum does not match") }
+    guard checksum == row.blob(6) else {
+      throw damaged(entry, first, row: row.int(0), "its checksum does not match", path: path)
+    }
     return ChunkRow(
       row: row.int(0), checksum: checksum, first: first, count: Int(count), previous: previous, signature: signature,
       block: Block(rawBytes: rawBytes == 0 ? nil : Int(rawBytes), bytes: bytes))
   }
 
-  private func chunkChecksum(
+  static func chunkChecksum(
     _ key: LogID, _ first: SequenceNumber, count: Int, rawBytes: Int, previous: EventHash, signature: Signature?,
     bytes: [UInt8]
   ) -> [UInt8] {
@@ -114,7 +117,7 @@ extension EventStore {
       """
       INSERT INTO chunk(lid, first, count, previous, signature, raw_bytes, checksum, block) VALUES(?,?,?,?,?,?,?,?)
       """)
-    let checksum = chunkChecksum(
+    let checksum = Self.chunkChecksum(
       entry.key, stretch.first, count: stretch.count, rawBytes: block.rawBytes ?? 0, previous: stretch.previous,
       signature: signature, bytes: block.bytes)
     insert.bind(entry.lid, at: 0)
@@ -191,8 +194,13 @@ extension EventStore {
   }
 
   func damaged(_ entry: LogEntry, _ sequence: SequenceNumber, row: Int64?, _ what: String) -> StoreError {
-    StoreError(
-      .damaged, "log \(entry.key) from \(sequence)\(row.map { ", row \($0)" } ?? ""): \(what)", path: database.path)
+    Self.damaged(entry, sequence, row: row, what, path: database.path)
+  }
+
+  private static func damaged(
+    _ entry: LogEntry, _ sequence: SequenceNumber, row: Int64?, _ what: String, path: String?
+  ) -> StoreError {
+    StoreError(.damaged, "log \(entry.key) from \(sequence)\(row.map { ", row \($0)" } ?? ""): \(what)", path: path)
   }
 
   // MARK: - Tail rows
@@ -228,7 +236,7 @@ extension EventStore {
       if at != start + events.count || (!events.isEmpty && !select.isNull(1)) { break }
       let row: TailRow
       do {
-        row = try readTail(select, of: entry)
+        row = try Self.readTail(select, of: entry, path: database.path)
       } catch {
         // The rows before a rotten one are as good as ever.
         if start + events.count > sequence { break }
@@ -268,20 +276,21 @@ extension EventStore {
     var isVerified: Bool
   }
 
-  func readTail(_ row: Statement, of entry: LogEntry) throws -> TailRow {
+  /// - Parameter row: the columns of `selectTail`.
+  static func readTail(_ row: some RowColumns, of entry: LogEntry, path: String?) throws(StoreError) -> TailRow {
     let sequence = row.sequence(0)
     let previous: EventHash? = row.isNull(1) ? nil : row.bytes32(1)
-    let signature = row.isNull(8) ? nil : row.withBlob(8) { Signature($0) }
+    let signature = row.isNull(8) ? nil : Signature(row.blob(8))
     let absence = Absence(rawValue: UInt8(truncatingIfNeeded: row.int(10)))
     let payload = row.blob(12)
     let size = row.int(11)
     let numbers = [2, 3, 4, 5, 6, 7, 11].map { row.unsigned($0) } + [UInt64(absence?.rawValue ?? 0)]
-    let checksum = Self.tailChecksum(
+    let checksum = tailChecksum(
       entry.key, sequence, numbers, previous: previous, signature: signature, payload: payload)
     guard checksum == row.blob(13), row.isNull(1) == (previous == nil), row.isNull(8) == (signature == nil),
       size >= 0, size <= Int64(UInt32.max),
       absence == nil ? payload.count == Int(size) : payload.count == 32
-    else { throw damaged(entry, sequence, row: nil, "its checksum does not match") }
+    else { throw damaged(entry, sequence, row: nil, "its checksum does not match", path: path) }
     let hash = absence == nil ? Digest(hashing: payload) : Digest(payload)!
     let header = EventHeader(
       kind: EventKind(rawValue: UInt8(truncatingIfNeeded: row.int(3))), flags: UInt8(truncatingIfNeeded: row.int(4)),
