@@ -37,7 +37,7 @@ let tests = (modules.map(\.name) + ["Architecture"]).map { name in
     name: name + "Tests",
     dependencies: ((modules.first { $0.name == name }.map { [$0.name] + $0.uses } ?? [])
       + (["Replication", "Node"].contains(name) ? ["Simulator"] : [])).map { .init(stringLiteral: $0) },
-    swiftSettings: strict)
+    exclude: name == "Store" ? ["Fixtures"] : [], swiftSettings: strict)
 }
 
 let package = Package(

@@ -38,9 +38,9 @@ struct SmallStore {
   }
 
   /// - Parameter keepsLog: the writer is killed, so that the last transactions lie in the write-ahead log.
-  init(keepsLog: Bool = false) throws {
+  init(keepsLog: Bool = false, readModels: [any ReadModel] = [TestModel()]) throws {
     let disk = MemoryDisk(seed: 7)
-    let store = try EventStore.inMemory(disk, readModels: [TestModel()])
+    let store = try EventStore.inMemory(disk, readModels: readModels)
     try Self.fill(store)
     if keepsLog {
       store.database.checkpoint(truncates: true)
