@@ -147,7 +147,15 @@ extension Report {
           "  \("log", .red) \(log.key?.hex ?? "row \(log.lid)"): events \(text(loss.range)): \(loss.reason)\(readable)")
       }
     }
-    if !isAnythingLost { try output.line("  no event that the store knows of") }
+    // The tables that say what there should be.
+    let tables: [String] = ["sqlite_schema", "log", "segment"]
+    let damaged = Set(inspection.damage.compactMap(\.table))
+    let lists = tables.filter(damaged.contains)
+    if !lists.isEmpty {
+      try output.line("  what else there was cannot be told: damaged are \(lists.joined(separator: ", "))")
+    } else if !isAnythingLost {
+      try output.line("  no event that the store knows of")
+    }
   }
 
   private func text(_ range: ClosedRange<SequenceNumber>) -> String {

@@ -22,7 +22,7 @@ extension InspectionReader {
     var held: [Segment] = []
     if let row = logRows[lid] {
       log.key = row.bytes32(1)
-      log.person = persons.first { $0.pid == row.int(2) }?.id
+      log.person = personRows[row.int(2)]
       log.change = row.int(13)
       if log.person == nil { log.problems.append("person row \(row.int(2)), whose log it is, is lost") }
       held = readRow(row, into: &log)
@@ -237,7 +237,7 @@ extension InspectionReader {
   private func dropDoubles(_ log: inout InspectedLog) {
     var kept: [InspectedLog.Piece] = []
     for piece in log.pieces {
-      if piece.isProven, let index = kept.firstIndex(where: { $0.isProven && $0.last >= piece.first }) {
+      if piece.isProven, let index = kept.lastIndex(where: \.isProven), kept[index].last >= piece.first {
         log.problems.append("events \(piece.first)–\(piece.last) lie in the store twice")
         if kept[index].problem == nil { continue }
         kept.remove(at: index)

@@ -17,6 +17,7 @@ struct InspectionReader {
     var cell: Int
   }
 
+  private(set) var personRows: [Int64: PersonID] = [:]
   // Rows by log.
   var logRows: [Int64: BareRow] = [:]
   var segments: [Int64: [Segment]] = [:]
@@ -156,7 +157,8 @@ struct InspectionReader {
   private mutating func takePerson(_ row: BareRow) {
     let id: PersonID = row.bytes32(1)!
     let bytes = row.blob(2)
-    guard !persons.contains(where: { $0.pid == row.int(0) }) else { return }
+    guard personRows[row.int(0)] == nil else { return }
+    personRows[row.int(0)] = id
     var person = Inspection.PersonFacts(pid: row.int(0), id: id, change: row.int(4), recordBytes: bytes.count)
     do throws(IdentityError) {
       let record = try PersonRecord(decoding: bytes)
