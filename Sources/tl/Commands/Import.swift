@@ -82,9 +82,10 @@ private struct ImportCounts {
 
   func print(_ invocation: Invocation) throws {
     guard invocation.wantsJSON else {
-      return try invocation.output.line(
-        "\(counted(posts, "post")) and \(counted(follows, "follow")) imported, \(known) known, \(counted(bad, "bad line")), \(unknownFollows) follows of persons not known here"
-      )
+      var words = "\(counted(posts, "post")) imported, \(known) known, \(counted(bad, "bad line"))"
+      if follows > 0 { words += ", \(counted(follows, "follow"))" }
+      if unknownFollows > 0 { words += ", \(counted(unknownFollows, "follow")) of persons not known here" }
+      return try invocation.output.line("\(words)")
     }
     var line = JSONObject.line()
     line.add("kind", "summary")

@@ -152,7 +152,9 @@ private func printProfile(_ profile: PersonProfile, _ invocation: Invocation, _ 
   try output.line("posts      \(profile.posts)")
   try output.line("following  \(profile.following)")
   try output.line("followers  \(profile.followers) known here")
-  for log in profile.logs { try output.line("log        \(log.log.hex), \(log.head) events") }
+  for log in profile.logs {
+    try output.line("log        \(log.log.hex.prefix(16)), \(counted(Int(log.head.rawValue), "event"))")
+  }
 }
 
 extension PersonLabel {

@@ -82,14 +82,12 @@ extension TimelineItem {
 /// Prints events the way the command line asks for.
 struct EventPrinter {
   let invocation: Invocation
-  let petnames: Petnames
-  let now: Timestamp
+  private let reading: Reading
   private var times: TimeText { TimeText(utc: invocation.usesUTC) }
 
   init(_ invocation: Invocation, _ reading: Reading) {
     self.invocation = invocation
-    petnames = reading.petnames
-    now = reading.now
+    self.reading = reading
   }
 
   func print(_ items: [TimelineItem], showingKinds: Bool = false) throws {
@@ -103,15 +101,25 @@ struct EventPrinter {
     if showingKind { head = head + "  \(item.kind.name, .cyan)" }
     if item.replyTo != nil { head = head + "  reply to \(item.replyToID.map(\.description) ?? "a post not held")" }
     try invocation.output.line(head)
-    try invocation.output.paragraph(item.summary, indent: margin + "    ")
+    try invocation.output.paragraph(words(item), indent: margin + "    ")
+  }
+
+  /// What an event says, with names where the summary has none.
+  private func words(_ item: TimelineItem) throws -> String {
+    switch item.content {
+    case .follow(let follow): "follows \(name(try reading.timelines.label(follow.person, now: reading.now)))"
+    case .unfollow(let unfollow):
+      "no longer follows \(name(try reading.timelines.label(unfollow.person, now: reading.now)))"
+    case .post, .delete, .profile, .carry, nil: item.summary
+    }
   }
 
   /// A petname, or the handle.
   func name(_ label: PersonLabel) -> String {
-    petnames.name(of: label.person).map { "\($0) (\(label.handle))" } ?? label.handle
+    reading.petnames.name(of: label.person).map { "\($0) (\(label.handle))" } ?? label.handle
   }
 
   func time(_ time: Timestamp) -> String {
-    invocation.usesUTC ? times.absolute(time) : times.relative(time, now: now)
+    invocation.usesUTC ? times.absolute(time) : times.relative(time, now: reading.now)
   }
 }

@@ -68,7 +68,13 @@ struct Reading {
   /// WHO: a full id, a handle, a petname or a ticket.
   func person(_ words: String) throws -> PersonID {
     if let person = try ticket(words)?.person { return person }
-    return try timelines.resolve(person: words, now: now)
+    do {
+      return try timelines.resolve(person: words, now: now)
+    } catch let error as ResolutionError {
+      guard error.code == .notFound, error.candidates.isEmpty else { throw error }
+      throw CommandFailure(
+        .notFound, error.message, hint: "tl log ls shows who is; a full id or a tl:// ticket names anybody")
+    }
   }
 
   /// The ticket of a person that the words are; nil when they are none.
