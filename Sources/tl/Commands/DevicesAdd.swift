@@ -117,7 +117,8 @@ private final class JoinSession: Sendable {
       state.withLock { $0.joined = (request.device, chosen, request.label) }
     } catch {
       state.withLock { $0.failure = error }
-      // The device is told that it was refused; why is told here.
+      // The device is told that it was refused; why is told here. The ticket stays good.
+      invocation.output.warn("\(request.label): \(explain(error)?.message ?? "\(error)")")
       do { _ = try await service.perform(.answerJoin(number: number, record: nil)) } catch {}
     }
   }

@@ -35,8 +35,11 @@ extension Command {
     let kept = record.devices.filter {
       $0.key == profile.device || (named.isEmpty ? $0.revocation == nil : named.contains($0.key))
     }
-    try invocation.confirm(
-      "Replace the root key, keeping \(kept.map { "\"\($0.label)\"" }.joined(separator: ", "))?", yes: .yes)
+    // Whoever holds the recovery key and runs a script has thought about it.
+    if invocation.mayAsk {
+      try invocation.confirm(
+        "Replace the root key, keeping \(kept.map { "\"\($0.label)\"" }.joined(separator: ", "))?", yes: .yes)
+    }
     let wasSealed = try profile.keys.publicPart(.root)?.isSealed ?? profile.isSealed
     let passphrase = wasSealed ? try invocation.secret("the new root key") : nil
     if let passphrase, profile.isSealed {

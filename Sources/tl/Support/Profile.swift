@@ -24,7 +24,7 @@ struct Profile {
     try LoginSessions(runtimeDirectory: runtimePath).session(of: device, at: now)
   }
 
-  /// A device key that the command holds itself, for a command that must sign before anything else is there.
+  /// The wall clock.
   static func now() -> Timestamp { StorageEnvironment().now() }
 }
 
