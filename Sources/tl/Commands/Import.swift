@@ -16,7 +16,7 @@ extension Command {
     discussion: """
       Each line becomes a post of yours that keeps the line's date and does not expire unless --ttl says so. Importing the \
       same file again adds nothing; a file that gzip packed is unpacked. Lines that are no posts are reported with their number and kept out. "# follow" \
-      headers become follows where the nick is a petname of yours or the URL is the link of one person here.
+      headers become follows where the nick is a petname of yours, or the URL the link or the feed of one person here.
       """,
     examples: [
       .init("tl import twtxt twtxt.txt", "import a feed"),
@@ -50,11 +50,11 @@ private func takeTwtxt(_ invocation: Invocation) throws {
   let feed = TwtxtFeed(
     try Input.unpackedBytes(path, maximum: feedBytesMaximum, in: invocation.surroundings))
   let name = invocation.arguments.text(feedName) ?? String(path.split(separator: "/").last ?? "-")
-  let links = feed.follows.isEmpty ? [:] : try reading.links()
+  let feeds = feed.follows.isEmpty ? [:] : try reading.feeds()
   let plan = TwtxtImport(
     feed, name: name, now: reading.now, known: try reading.timelines.importedLines(of: reading.profile.person)
   ) { nick, url in
-    reading.petnames.persons[nick] ?? links[url]
+    reading.petnames.persons[nick] ?? feeds[url]
   }
   let drafts =
     plan.posts.map { post in
@@ -100,14 +100,17 @@ private struct ImportCounts {
 }
 
 extension Reading {
-  /// Whose link a URL is, where it is one person's alone.
-  fileprivate func links() throws -> [String: PersonID] {
-    var found: [String: PersonID?] = [:]
+  /// Whose feed lies at a URL, where it is one person's alone: by the link in their profile, or because the newest of
+  /// their posts were imported from there. Both are claims, so that a second person with the same one makes it nobody's.
+  fileprivate func feeds() throws -> [String: PersonID] {
+    var found: [String: Set<PersonID>] = [:]
     for person in try store.persons() {
-      guard let link = try timelines.profile(person, now: now)?.link else { continue }
-      found[link] = found[link] == nil ? .some(person) : .some(nil)
+      if let link = try timelines.profile(person, now: now)?.link { found[link, default: []].insert(person) }
+      for item in try timelines.posts(of: person, limit: 20, now: now) {
+        if let feed = item.post?.source?.feed { found[feed, default: []].insert(person) }
+      }
     }
-    return found.compactMapValues { $0 }
+    return found.compactMapValues { $0.count == 1 ? $0.first : nil }
   }
 }
 
