@@ -100,7 +100,8 @@ extension EventStore {
       throw StoreError(.notFound, "the person's record is not in the store", path: database.path)
     }
     guard person.record.isAuthor(author.key.publicKey) else {
-      throw StoreError(.notFound, "the person's record does not certify this device", path: database.path)
+      throw StoreError(
+        .verification, "the person's record does not certify this device", path: database.path)
     }
     let entry = try makeEntry(author.key.publicKey, person: author.person, pid: person.pid)
     switch entry.end {

@@ -45,13 +45,16 @@ extension EventStore {
     else { return }
     let part = try part(other, containing: target.sequence)
     let event = part.stretch.event(target.sequence - part.first)
-    guard Self.isDeletable(event.header.kind), event.payload.bytes != nil else { return }
-    for model in readModels { try model.hide(event, of: other.identity, in: database) }
+    guard Self.isDeletable(event.header.kind), event.payload != .absent(.deleted) else { return }
+    if event.payload.bytes != nil {
+      for model in readModels { try model.hide(event, of: other.identity, in: database) }
+    }
     try erasePayload(other, target.sequence)
     markDirty(other)
   }
 
-  /// Events of a range that somebody who may has deleted, whose payload is present.
+  /// Events of a range that somebody who may has deleted and that do not say so yet. A payload that came as missing is
+  /// among them: what a peer says of it counts for nothing, the delete does.
   private func deletedAmong(_ entry: LogEntry, _ stretch: Stretch, _ range: Range<Int>) throws -> [Int] {
     let select = try database.statement(
       """
@@ -66,7 +69,7 @@ extension EventStore {
     try select.eachRow { row in
       let index = row.sequence(0) - stretch.first
       if row.bytes32(1) == stretch.hashes[index], Self.isDeletable(stretch.kind(index)),
-        stretch.payloadRange(index) != nil
+        stretch.payload(index) != .absent(.deleted)
       {
         found.insert(index)
       }
@@ -125,7 +128,7 @@ extension EventStore {
     try setPayload(entry, sequence, .absent(.deleted))
   }
 
-  /// - Parameter from: only an event in this state is changed; nil = one whose payload is here.
+  /// - Parameter from: only an event in this state is changed; nil = in any other than the new one.
   private func setPayload(
     _ entry: LogEntry, _ sequence: SequenceNumber, _ payload: Payload, from state: Payload? = nil
   ) throws {
@@ -134,7 +137,7 @@ extension EventStore {
     let index = sequence - part.first
     if let state {
       guard events[index].payload == state else { return }
-    } else if events[index].payload.bytes == nil {
+    } else if events[index].payload == payload {
       return
     }
     events[index].payload = payload

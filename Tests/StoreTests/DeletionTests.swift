@@ -61,6 +61,30 @@ import Testing
     #expect(try replica.event(posts[10].log, posts[10].sequence)?.payload.bytes == nil)
   }
 
+  @Test("a replica that never had the payload knows it as deleted, whichever of the two logs comes first")
+  func neverHad() throws {
+    let person = TestPerson(seed: 7, devices: 2)
+    let source = try EventStore.inMemory()
+    try source.merge(person.record)
+    let posts = try ["by the other device", "by its own"].map { try post(source, person.author(), $0) }
+    try delete(source, person.author(1), posts[0])
+    try delete(source, person.author(), posts[1])
+    let batches = try [(posts[0].log, 3), (person.devices[1].publicKey, 1)].map { log, count in
+      try source.read(StretchRequest(log: log, range: .first...SequenceNumber(UInt64(count))), budget: .max).stretches
+        .map { ReceivedStretch(person: person.id, log: log, envelope: $0) }
+    }
+    for order in [batches, batches.reversed()] {
+      let store = try EventStore.inMemory(readModels: [TestModel()])
+      try store.merge(person.record)
+      for batch in order { _ = try store.ingest(batch) }
+      for post in posts { #expect(try store.event(post.log, post.sequence)?.payload == .absent(.deleted)) }
+      let digest = try store.readModelDigest()
+      try store.rebuild()
+      #expect(try store.readModelDigest() == digest)
+      #expect(try store.verify(full: true).isEmpty)
+    }
+  }
+
   @Test("a delete that comes before its target wins, a stranger's and one of another hash do nothing")
   func order() throws {
     let person = TestPerson(seed: 2, devices: 2)
