@@ -151,7 +151,9 @@ extension EventStore {
       // The asker verifies the last one, and the others before anything ends on them, as this store does.
       if try isVerified(entry, part, last - part.first), let signature = part.signatures[last - part.first] {
         let signatures = part.signatures[(first - part.first)...(last - part.first)].compactMap { $0 }
-        proof = signatures.count == last - first + 1 ? .everySignature(signatures) : .lastSignature(signature)
+        proof =
+          signatures.count == last - first + 1 && signatures.count <= Self.signaturesMaximum
+          ? .everySignature(signatures) : .lastSignature(signature)
       }
     case .chunk:
       if let signature = part.lastSignature { proof = .lastSignature(signature) }
@@ -185,6 +187,11 @@ extension EventStore {
       first: first, count: last - first + 1, previous: previous, proof: proof, rawBytes: block.rawBytes,
       block: block.bytes)
   }
+
+  /// A tail of more events goes out with its last signature only, and lies with the asker as one compressed row that
+  /// takes the next events as any other does. A signature each would be 64 bytes an event on the wire, and with a row
+  /// each twice as much on disk, to serve prefixes that nobody who knows of the head asks for.
+  private static let signaturesMaximum = 16
 
   private func previousStored(
     _ entry: LogEntry, before sequence: SequenceNumber, in segment: Segment

@@ -7,7 +7,8 @@ import Timelines
 
 /// Stores that several benchmarks read, each made once and kept in the scratch folder.
 ///
-/// Authors post about as often as each other, in the same weeks, short texts each. Viewers follow some of them.
+/// They are replicas, as a first sync leaves them. Authors post about as often as each other, in the same weeks, short
+/// texts each. Viewers follow some of them.
 struct LargeStore {
   /// In what order the logs arrived.
   enum Arrival: String {
@@ -41,7 +42,7 @@ struct LargeStore {
   private static let viewers = 10_000_000
 
   private init(_ context: Context, _ name: String, authors: Int, posts: Int, _ arrival: Arrival) throws {
-    let folder = "\(context.scratch)/\(name)-\(arrival.rawValue)-\(authors)x\(posts)"
+    let folder = "\(context.scratch)/replica-\(name)-\(arrival.rawValue)-\(authors)x\(posts)"
     path = folder + "/store"
     self.authors = authors
     self.posts = posts
@@ -84,7 +85,7 @@ struct LargeStore {
       return (
         author,
         SampleLog.posts(
-          author, seed: number, texts: own, step: SampleLog.step * Int64(posts / count), endsOpen: true)
+          author, seed: number, texts: own, step: SampleLog.step * Int64(posts / count), endsOpen: false)
       )
     }
     var waiting: [[ReceivedStretch]] = []

@@ -73,6 +73,7 @@ enum SyncSessions {
         notes: bytes(outcome, per: Double(events)) + [
           ("clientCPUSeconds", after.0 - before.0), ("serverCPUSeconds", after.1 - before.1),
           ("roundTrips", Double(outcome.end.report!.roundTrips)),
+          ("storeBytes", Double(try Files.size(path)) / Double(events)),
         ])
     }
   }
