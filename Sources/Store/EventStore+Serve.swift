@@ -89,10 +89,11 @@ extension EventStore {
     return run
   }
 
-  /// The lowest event at or above `sequence` whose part ends in a proof of its own.
+  /// The lowest event at or above `sequence` whose part ends in a proof of its own. Everything up to it has to fit the
+  /// frame that answers, so what lies further above proves nothing.
   private func proofAbove(_ entry: LogEntry, _ segment: Segment, _ sequence: SequenceNumber) throws -> SequenceNumber? {
     var next = sequence
-    while next <= segment.last {
+    for _ in 0..<Self.proofPartsMaximum where next <= segment.last {
       if let place = try chunkPlace(entry.lid, containing: next), place.isSigned { return place.last }
       guard let part = try? part(entry, containing: next) else { return nil }
       if part.place == .tail {
@@ -107,6 +108,9 @@ extension EventStore {
     }
     return nil
   }
+
+  /// Parts that may lie between a range and its proof: four of at most 100 KB each, beside what a RUN holds already.
+  private static let proofPartsMaximum = 4
 
   private func isVerified(_ entry: LogEntry, _ part: Part, _ index: Int) throws -> Bool {
     guard let signature = part.signatures[index] else { return false }
