@@ -164,7 +164,10 @@ extension EventStore {
     let endsWithChunk = stretch.place(high) == UInt8(HeaderJudge.chunkCountMaximum - 1)
     if isTop, let signatures = incoming.signatures, !endsWithChunk {
       if startsChunk, isLinkedBelow { try fold(entry, endingAt: SequenceNumber(new.lowerBound.rawValue - 1)) }
-      let isRun = try !startsChunk && hasTailRow(entry, new.lowerBound - 1)
+      // Nobody can say yet that a chunk which is not held from its start is too long; what is sent in one piece is not.
+      let isRun =
+        try !startsChunk && hasTailRow(entry, new.lowerBound - 1)
+        && tailBytes(entry, endingAt: new.lowerBound - 1) + stretch.raw.count <= Int(EventHeader.payloadBytesMaximum)
       for index in low...high {
         try insertTail(
           entry, stretch.header(index), stretch.payload(index), signature: signatures[index],

@@ -367,6 +367,18 @@ extension EventStore {
     try delete.run()
   }
 
+  /// Payload bytes of the run of tail rows that ends at a sequence number.
+  func tailBytes(_ entry: LogEntry, endingAt sequence: SequenceNumber) throws -> Int {
+    let select = try database.statement(
+      """
+      SELECT sum(payload_bytes) FROM tail WHERE lid=?1 AND seq<=?2 AND seq>= \
+      (SELECT max(seq) FROM tail WHERE lid=?1 AND seq<=?2 AND previous IS NOT NULL)
+      """)
+    select.bind(entry.lid, at: 0)
+    select.bind(sequence, at: 1)
+    return try select.first { Int($0.int(0)) } ?? 0
+  }
+
   func hasTailRow(_ entry: LogEntry, _ sequence: SequenceNumber) throws -> Bool {
     let select = try database.statement("SELECT 1 FROM tail WHERE lid=? AND seq=?")
     select.bind(entry.lid, at: 0)
