@@ -141,7 +141,7 @@ extension EventStore {
     markDirty(entry)
   }
 
-  /// Rewrites the pieces of one author's chunk as one row. Nothing else about the log changes.
+  /// Rewrites the pieces of one author's chunk as one row, or as few as hold them. Nothing else about the log changes.
   ///
   /// - Parameter events: consecutive, of one chunk; together they cover `parts` and whatever is new.
   func rewrite(
@@ -149,8 +149,23 @@ extension EventStore {
     signature: Signature?
   ) throws {
     for part in parts { try delete(entry, part) }
-    let stretch = try Self.stretch(of: events, log: entry.key, first: first, previous: previous)
-    try insertChunk(entry, stretch, signature: signature, block: Block(compressing: stretch.raw))
+    // A chunk that is not held from its start may be overfull; no row may hold more than is read back.
+    var rest = events[...]
+    var next = first
+    var before = previous
+    while !rest.isEmpty {
+      var bytes = 0
+      let fitting = rest.prefix { event in
+        bytes += event.payload.bytes?.count ?? 0
+        return bytes <= Int(EventHeader.payloadBytesMaximum)
+      }
+      let piece = Array(rest.prefix(max(1, fitting.count)))
+      rest = rest.dropFirst(piece.count)
+      let stretch = try Self.stretch(of: piece, log: entry.key, first: next, previous: before)
+      try insertChunk(entry, stretch, signature: rest.isEmpty ? signature : nil, block: Block(compressing: stretch.raw))
+      next = stretch.last + 1
+      before = stretch.lastHash
+    }
   }
 
   func delete(_ entry: LogEntry, _ part: Part) throws {
