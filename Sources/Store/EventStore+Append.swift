@@ -62,10 +62,8 @@ extension EventStore {
   public func append(_ drafts: [Draft], by author: Author, clockOffset: Int64 = 0) throws -> [Appended] {
     try write {
       let entry = try writableEntry(author)
-      if entry.headHeader == nil {
-        try loadHead(entry)
-        try expectWhole(entry)
-      }
+      try loadHead(entry)
+      try expectWhole(entry)
       var clock = HybridClock(device: author.device, last: entry.headHeader?.id)
       let now = environment.now().advanced(milliseconds: clockOffset)
       var appended: [Appended] = []
