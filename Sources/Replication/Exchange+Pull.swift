@@ -73,11 +73,12 @@ extension Exchange {
       guard !evidence.isEmpty else { return digestDone(digest) }
       report.roundTrips += 1
       let wanted = Array(evidence.prefix(MessageLimits.evidencePerMessage))
+      if wanted.count < evidence.count { evidenceLeft = true }
       pull = .evidence(digest, missing: wanted.count, merging: 0)
       return send(.evidenceWant(wanted))
     case (.evidence(let digest, let missing, let merging), .merged(let valid)):
       guard valid else { return close(.fault("evidence that proves nothing"), saying: .fault) }
-      if missing == 0, merging == 1 { return digestDone(digest) }
+      if missing == 0, merging == 1 { return evidenceDone(digest) }
       pull = .evidence(digest, missing: missing, merging: merging - 1)
       return []
     case (.wants, .wants(let items)): return fetch(items)
@@ -108,13 +109,20 @@ extension Exchange {
     return ask(.mergeRecord(person, all), for: .pull)
   }
 
-  private mutating func compareLogs(_ digest: Message.Digest) -> [Effect] {
+  private mutating func compareLogs(_ digest: Message.Digest) -> [Effect] { compare(digest.page.logs, of: digest) }
+
+  private mutating func compare(_ logs: [LogDigest], of digest: Message.Digest) -> [Effect] {
     pull = .logs(digest)
     // A page before the last one names only a part of what changed: the cursor waits for the last.
     let advance =
-      digest.page.next == nil
+      digest.page.next == nil && !evidenceLeft
       ? Cursor(instance: theirs!.instance, mark: digest.page.mark, interests: interestsHash) : nil
-    return ask(.compareLogs(node: node, digest.page.logs, advance: advance), for: .pull)
+    return ask(.compareLogs(node: node, logs, advance: advance), for: .pull)
+  }
+
+  /// The cursor waited for the proofs, or a cut would have lost them.
+  private mutating func evidenceDone(_ digest: Message.Digest) -> [Effect] {
+    digest.page.next == nil ? compare([], of: digest) : digestDone(digest)
   }
 
   mutating func receiveEvidence(_ log: LogID, _ bytes: [UInt8]) -> [Effect] {
@@ -123,7 +131,7 @@ extension Exchange {
     }
     if bytes.isEmpty {
       pull = .evidence(digest, missing: missing - 1, merging: merging)
-      return missing == 1 && merging == 0 ? digestDone(digest) : []
+      return missing == 1 && merging == 0 ? evidenceDone(digest) : []
     }
     pull = .evidence(digest, missing: missing - 1, merging: merging + 1)
     return ask(.mergeEvidence(log, bytes), for: .pull)

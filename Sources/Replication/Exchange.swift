@@ -76,6 +76,8 @@ public struct Exchange: Sendable {
   var pull = Pull.waiting
   var serve = Serve()
   var interestsArriving: [PersonID] = []
+  /// The peer named more cuts than were asked for: its changes are not seen yet.
+  var evidenceLeft = false
   var peerIsDone = false
   var saidDone = false
   /// What each request that the store has not answered yet was for.

@@ -211,8 +211,8 @@ extension EventStore {
   /// peers tell each other: an author who searches for two heads that agree in them hides a fork until the next event,
   /// whose `previous` is whole.
   ///
-  /// Heads that are not held become durable wants in the same transaction
-  /// that remembers how far the peer's changes were seen.
+  /// Heads that are not held become durable wants in the same transaction that remembers how far the peer's changes were
+  /// seen. That is not remembered while evidence is lacking.
   public func reconcile(_ page: DigestPage, remembering memory: PeerMemory? = nil) throws -> Reconciliation {
     try write {
       var result = Reconciliation()
@@ -247,7 +247,8 @@ extension EventStore {
           }
         }
       }
-      if let memory { try save(memory) }
+      // Evidence is no durable want: what was seen counts only once it is here.
+      if let memory, result.evidence.isEmpty { try save(memory) }
       return result
     }
   }
