@@ -134,12 +134,13 @@ extension EventStore {
       var page = DigestPage(cursor: try cursor())
       let select = try database.statement(
         """
-        SELECT c.n, c.lid, p.key, p.record_hash, l.key, l.head, l.head_hash, l.state, l.cut, l.cut_previous \
+        SELECT c.n, c.lid, p.key, p.record_hash, l.key, l.head, l.head_hash, l.state, l.cut, l.cut_previous, p.change \
         FROM change c JOIN person p ON p.pid=c.pid LEFT JOIN log l ON l.lid=c.lid WHERE c.n>? ORDER BY c.n
         """)
       select.bind(Int64(clamping: since), at: 0)
       defer { select.reset() }
       var last = Int64(clamping: since)
+      var told: Set<PersonID> = []
       while try select.step() {
         if page.persons.count + page.logs.count >= limit {
           page.hasMore = true
@@ -149,11 +150,13 @@ extension EventStore {
         }
         last = select.int(0)
         guard let person: PersonID = select.bytes32(2), persons.contains(person) else { continue }
-        if select.isNull(1) {
-          if let hash: Digest = select.bytes32(3) {
-            page.persons.append(PersonDigest(person: person, recordHash: hash))
-          }
-        } else if let digest = logDigest(select, from: 4, person) {
+        // A record that changed after its log comes along with it: whoever lacks the record cannot take the log.
+        if select.isNull(1) || select.int(10) > last, let hash: Digest = select.bytes32(3),
+          told.insert(person).inserted
+        {
+          page.persons.append(PersonDigest(person: person, recordHash: hash))
+        }
+        if !select.isNull(1), let digest = logDigest(select, from: 4, person) {
           page.logs.append(digest)
         }
       }
