@@ -75,6 +75,7 @@ public struct Exchange: Sendable {
   var early: Message?
   var pull = Pull.waiting
   var serve = Serve()
+  var hasStatement = false
   var interestsArriving: [PersonID] = []
   /// The peer named more cuts than were asked for: its changes are not seen yet.
   var evidenceLeft = false
@@ -241,6 +242,8 @@ public struct Exchange: Sendable {
   }
 
   private mutating func receiveStatement(_ bytes: [UInt8]) -> [Effect] {
+    guard !hasStatement else { return close(.fault("a second statement"), saying: .fault) }
+    hasStatement = true
     // A statement that does not verify makes the peer a stranger, and strangers are served as well.
     guard let statement = try? NodeStatement(decoding: bytes), statement.node == node else { return [] }
     report.device = statement.device
