@@ -77,6 +77,8 @@ public struct Exchange: Sendable {
   var serve = Serve()
   var hasStatement = false
   var interestsArriving: [PersonID] = []
+  /// Entries of the peer's digest so far.
+  var digestEntries = 0
   /// The peer named more cuts than were asked for: its changes are not seen yet.
   var evidenceLeft = false
   var peerIsDone = false

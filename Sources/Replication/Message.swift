@@ -178,6 +178,8 @@ public enum MessageLimits {
   public static let interestsMaximum = 100_000
   /// About 20 bytes each: a page of 80 KB, and one round trip for 4,096 changes.
   public static let digestEntries = 4_096
+  /// Entries of a digest in all its pages: a record and nine logs for each of the persons that one can follow.
+  public static let digestEntriesInAll = 1_000_000
   public static let recordsPerMessage = 4_096
   /// A record part; whole records are bounded by `recordBytes`.
   public static let recordPartBytes = 524_288
