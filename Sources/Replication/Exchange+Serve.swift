@@ -19,6 +19,8 @@ extension Exchange {
     /// The cursor the peer showed, when it names this database.
     var cursor: ChangeMark?
     var wants: [NumberedWant] = []
+    /// Wants that have no end yet: those above, and those that the store is reading.
+    var wantsOpen = 0
     /// Whether a question of this side is with the store.
     var isReading = false
     var records: [PersonID] = []
@@ -58,9 +60,10 @@ extension Exchange {
       }
       serve.evidence += logs
     case .want(let want):
-      guard want.first == serve.nextWantFromPeer, serve.wants.count + want.items.count <= MessageLimits.wantItems else {
+      guard want.first == serve.nextWantFromPeer, serve.wantsOpen + want.items.count <= MessageLimits.wantItems else {
         return close(.fault("wants out of order, or too many"), saying: .fault)
       }
+      serve.wantsOpen += want.items.count
       serve.nextWantFromPeer += UInt32(want.items.count)
       serve.budget = want.bytesMaximum
       for (index, item) in want.items.enumerated() {
@@ -93,6 +96,7 @@ extension Exchange {
     if !serve.wants.isEmpty {
       if let budget = serve.budget, budget <= 0 {
         let codes = Dictionary(uniqueKeysWithValues: serve.wants.map { ($0.number, EndCode.budget) })
+        serve.wantsOpen -= serve.wants.count
         serve.wants = []
         return send(.end(codes)) + closeIfDone()
       }
@@ -128,6 +132,7 @@ extension Exchange {
         effects += send(.run(body))
       }
       if !result.ended.isEmpty { effects += send(.end(result.ended)) }
+      serve.wantsOpen -= result.ended.count
       serve.wants = result.rest + serve.wants
     default: return misfit(reply)
     }
