@@ -233,9 +233,9 @@ extension Exchange {
     report.events += result.events
     if result.bad { return close(.fault("a run that meets no proof"), saying: .fault) }
     // A log that hangs on another event than ours is asked for once more with the whole hash, and then given up.
-    for log in result.unchained where !serve.unchained.insert(log).inserted {
-      if let item = fetch.known.values.first(where: { $0.log == log }) { refuse(item) }
-    }
+    let refused = result.unchained.intersection(serve.unchained)
+    serve.unchained.formUnion(result.unchained)
+    for item in fetch.known.values where refused.contains(item.log) { refuse(item) }
     if result.events > 0 { serve.fetchedNothing = 0 }
     fetch.storing = false
     pull = .fetching(fetch)
@@ -255,8 +255,10 @@ extension Exchange {
 
   /// Gives a log up for this session. It counts against `complete` only when this peer had named what is missing.
   private mutating func refuse(_ item: WantItem) {
-    guard serve.refused.insert(item.log).inserted else { return }
-    if let head = offered[item.log.prefix64], item.from <= head { report.notDelivered += 1 }
+    serve.refused.insert(item.log)
+    if let head = offered[item.log.prefix64], item.from <= head, serve.undelivered.insert(item.log).inserted {
+      report.notDelivered += 1
+    }
   }
 
   mutating func finishPull() -> [Effect] {

@@ -34,6 +34,8 @@ extension Exchange {
     var nextWant: UInt32 = 0
     /// Logs the peer could not give in this session.
     var refused: Set<LogID> = []
+    /// Those of them of which it had named what is missing.
+    var undelivered: Set<LogID> = []
     var unchained: Set<LogID> = []
     var fetchedNothing = 0
 
