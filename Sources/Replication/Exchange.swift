@@ -172,7 +172,10 @@ public struct Exchange: Sendable {
   }
 
   private mutating func greeted(_ hello: Message.Hello) -> [Effect] {
-    guard hello.version == 1 else { return close(.fault("protocol version \(hello.version)"), saying: .version) }
+    // Nobody's fault, and no ban: one of the two is only older.
+    guard hello.version == 1 else {
+      return close(.trouble("the peer speaks protocol version \(hello.version), this program 1"), saying: .version)
+    }
     theirs = hello
     state = .running
     var effects: [Effect] = role == .responder ? send(.hello(self.hello)) : []
