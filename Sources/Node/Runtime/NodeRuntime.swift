@@ -24,6 +24,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
   private var timer: (any DispatchSourceTimer)?
   private var inputs: [NodeCore.Input] = []
   private var isHandling = false
+  private var isStopping = false
   private var nextID: UInt64 = 1
 
   /// One connection and what it cost.
@@ -93,6 +94,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
 
   /// Stops listening, ends every session and returns when the last connection is gone.
   public func stop() async {
+    isStopping = true
     for listener in listeners { listener.close() }
     listeners = []
     for connection in dials.values { connection.close() }
@@ -195,6 +197,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
   // MARK: Connections
 
   private func dial(_ id: NodeCore.DialID, _ target: NodeCore.Target) {
+    guard !isStopping else { return feed(.dialFailed(id, "the node is stopping")) }
     let address: PeerAddress
     do { address = try PeerAddress(target.address) } catch {
       feed(.dialFailed(id, "\(error)"))
