@@ -237,17 +237,13 @@ extension EventStore {
       next = part.last + 1
       var events = part.stretch.events
       var added: [Int] = []
-      var erase: [SequenceNumber] = []
       for sequence in range.lowerBound.rawValue...range.upperBound.rawValue {
         let sequence = SequenceNumber(sequence)
         let index = sequence - part.first
         guard case .absent(.notHad) = events[index].payload,
           case .present(let payload) = incoming.stretch.payload(sequence - incoming.first)
         else { continue }
-        if try isDeleted(entry, sequence, part.stretch.hashes[index]) {
-          erase.append(sequence)
-          continue
-        }
+        if try isDeleted(entry, sequence, part.stretch.hashes[index]) { continue }
         events[index].payload = .present(payload)
         added.append(index)
       }
