@@ -34,7 +34,11 @@ extension EventStore {
 
   /// Puts an authentic stretch where it belongs, or finds out why it belongs nowhere.
   private func place(_ incoming: Incoming, in entry: LogEntry, horizon: Timestamp) throws -> IngestOutcome {
-    if entry.segments.count >= Self.segmentMaximum { return .unproven }
+    if entry.segments.count >= Self.segmentMaximum,
+      !entry.segments.contains(where: { $0.first <= incoming.last + 1 && incoming.first <= $0.last + 1 })
+    {
+      return .unproven
+    }
     var incoming = incoming
     if incoming.last > entry.lastAllowed {
       switch try cutToEnd(incoming, entry) {
@@ -263,6 +267,7 @@ extension EventStore {
     return filled
   }
 
-  /// Segments that one log may have; an author can only reach this by signing ever new stretches with gaps.
+  /// Segments that one log may have. Then only what touches one of them is taken: a peer that serves a long log with
+  /// gaps must not keep others from filling them.
   private static let segmentMaximum = 1024
 }
