@@ -18,15 +18,16 @@ public struct ExchangeReport: Hashable, Sendable {
   public var logs = 0
   /// Times this side waited for an answer.
   public var roundTrips = 0
-  /// Ranges still open when the session ended although the peer named their heads.
+  /// Whether all that the peer named is here. Never so with a limit on what was asked for.
   public var complete = false
   /// A limit that the user asked for ended the session early.
   public var limited = false
-  /// Ranges the peer ended without giving all of them.
+  /// Logs of which the peer did not give all that it had named.
   public var notDelivered = 0
   /// Received RUN bytes.
   public var runBytes = 0
-  /// Who the peer says it is, proven by its statement.
+  /// The device whose signature the peer's statement carries, and the person it claims to be of: whether that person's
+  /// record certifies it, and whether the statement has run out, is not looked at here.
   public var device: PublicKey?
   public var person: PersonID?
   public var ending: Exchange.Ending?
