@@ -184,6 +184,12 @@ extension Exchange {
   mutating func receiveRun(_ body: [UInt8]) -> [Effect] {
     guard case .fetching(var fetch) = pull else { return close(.fault("a run nobody asked for"), saying: .fault) }
     report.runBytes += body.count
+    // The peer was told how much we take; what one read of its store gives may lie above it.
+    if let maximum = options.bytesMaximum, report.runBytes > maximum + Self.overshootMaximum {
+      return close(.fault("more bytes than asked for"), saying: .fault)
+    }
+    serve.barrenBytes += body.count
+    if serve.barrenBytes > Self.barrenMaximum { return close(.trouble("the peer sends only what is held already")) }
     fetch.backlog.append(body)
     fetch.backlogBytes += body.count
     var effects: [Effect] = []
@@ -236,7 +242,11 @@ extension Exchange {
     let refused = result.unchained.intersection(serve.unchained)
     serve.unchained.formUnion(result.unchained)
     for item in fetch.known.values where refused.contains(item.log) { refuse(item) }
-    if result.events > 0 { serve.fetchedNothing = 0 }
+    for log in result.postponed { serve.refused.insert(log) }
+    if result.events > 0 {
+      serve.fetchedNothing = 0
+      serve.barrenBytes = fetch.backlogBytes
+    }
     fetch.storing = false
     pull = .fetching(fetch)
     return ingestBacklog() + fetchedIfDone()
@@ -252,6 +262,11 @@ extension Exchange {
     if report.limited { return finishPull() }
     return askWants()
   }
+
+  /// Bytes above `--max-bytes` that one answer may bring.
+  private static let overshootMaximum = 2 * MessageLimits.runBytes + 1_048_576
+  /// Bytes of RUN without a new event after which a session ends: more than any backlog that holds some.
+  private static let barrenMaximum = 64 << 20
 
   /// Gives a log up for this session. It counts against `complete` only when this peer had named what is missing.
   private mutating func refuse(_ item: WantItem) {

@@ -38,6 +38,8 @@ extension Exchange {
     var undelivered: Set<LogID> = []
     var unchained: Set<LogID> = []
     var fetchedNothing = 0
+    /// RUN bytes since the last new event.
+    var barrenBytes = 0
 
     var isIdle: Bool {
       if case .due = digest { return false }
@@ -84,7 +86,8 @@ extension Exchange {
       return ask(.digest(node: node, from: start, entriesMaximum: MessageLimits.digestEntries), for: .serve)
     }
     if !serve.records.isEmpty {
-      let part = Array(serve.records.prefix(64))
+      // One at a time: a record may have two megabytes, and several would pass what may wait unsent.
+      let part = Array(serve.records.prefix(1))
       serve.records.removeFirst(part.count)
       serve.isReading = true
       return ask(.records(part), for: .serve)

@@ -82,6 +82,8 @@ public struct Exchange: Sendable {
   /// The peer named more cuts than were asked for: its changes are not seen yet.
   var evidenceLeft = false
   var peerIsDone = false
+  /// What the peer says of itself, until the store has judged it.
+  var claimed: NodeStatement?
   var saidDone = false
   /// What each request that the store has not answered yet was for.
   var awaiting: [Purpose] = []
@@ -93,7 +95,7 @@ public struct Exchange: Sendable {
   enum State: Hashable, Sendable { case opening, greeting, running, closed }
 
   /// Why the store was asked; replies are read by it, not by their shape.
-  enum Purpose: Hashable, Sendable { case open, pull, serve, note, ingest }
+  enum Purpose: Hashable, Sendable { case open, pull, serve, note, statement, ingest }
 
   public init(role: Role, node: PublicKey, options: Options, at now: Instant) {
     self.role = role
@@ -140,6 +142,13 @@ public struct Exchange: Sendable {
     case .ingest: return ingested(reply)
     case .serve: return continueServing(reply)
     case .note: return []
+    case .statement:
+      guard case .merged(let valid) = reply else { return misfit(reply) }
+      if valid {
+        report.device = claimed?.device
+        report.person = claimed?.person
+      }
+      return []
     }
   }
 
@@ -251,9 +260,8 @@ public struct Exchange: Sendable {
     hasStatement = true
     // A statement that does not verify makes the peer a stranger, and strangers are served as well.
     guard let statement = try? NodeStatement(decoding: bytes), statement.node == node else { return [] }
-    report.device = statement.device
-    report.person = statement.person
-    return ask(.rememberStatement(node: node, bytes), for: .note)
+    claimed = statement
+    return ask(.rememberStatement(node: node, bytes), for: .statement)
   }
 
   private mutating func receiveInterests(_ persons: [PersonID], _ more: Bool) -> [Effect] {

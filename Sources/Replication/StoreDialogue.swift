@@ -8,7 +8,7 @@ public enum StoreRequest: Hashable, Sendable {
   case open(node: PublicKey)
   /// The peer's interests, kept so that it need not send them again → `.done`.
   case rememberInterests(node: PublicKey, [PersonID])
-  /// The peer's statement, already verified against its node key → `.done`.
+  /// The peer's statement, judged by its person's record → `.merged`.
   case rememberStatement(node: PublicKey, [UInt8])
   /// What changed among the persons the peer is interested in, oldest change first → `.digest`.
   case digest(node: PublicKey, from: DigestStart, entriesMaximum: Int)
@@ -278,6 +278,8 @@ public struct IngestResult: Hashable, Sendable {
   public var bad: Bool
   /// Logs whose stretch hung on another event than ours: ask again with the whole hash.
   public var unchained: Set<LogID>
+  /// Logs with an event that is not accepted yet: of a later version, or too far ahead. Nobody is at fault.
+  public var postponed: Set<LogID> = []
 
   public init(events: Int, bad: Bool, unchained: Set<LogID> = []) {
     self.events = events

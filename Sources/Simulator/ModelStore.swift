@@ -74,7 +74,7 @@ public final class ModelStore: StoreAnswering {
     case .rememberInterests(let peer, let persons):
       interests[peer] = persons
       return .done
-    case .rememberStatement: return .done
+    case .rememberStatement: return .merged(valid: true)
     case .digest(let peer, let start, let maximum):
       let since: UInt64
       let sinceCursor: Bool

@@ -41,6 +41,12 @@ extension EventStore {
     return stored
   }
 
+  /// As `storedPerson`, but a record that rotted counts as one that is not here: it comes again from any replica, and
+  /// must not keep the others from theirs.
+  func soundPerson(_ person: PersonID) throws -> StoredPerson? {
+    do { return try storedPerson(person) } catch let error as StoreError where error.code == .damaged { return nil }
+  }
+
   /// Takes what a verified record says, and applies the revocations in it to the logs that are here.
   ///
   /// - Returns: whether anything was new.
@@ -49,7 +55,7 @@ extension EventStore {
     try write {
       let pid: Int64
       var merged = record
-      if let stored = try storedPerson(record.id) {
+      if let stored = try soundPerson(record.id) {
         merged = stored.record
         guard merged.merge(record) else { return false }
         pid = stored.pid
@@ -59,12 +65,19 @@ extension EventStore {
         update.bind(pid, at: 2)
         try update.run()
       } else {
-        let insert = try database.statement("INSERT INTO person(key, record, record_hash, change) VALUES(?,?,?,0)")
+        // A row whose record rotted is written anew.
+        let insert = try database.statement(
+          """
+          INSERT INTO person(key, record, record_hash, change) VALUES(?,?,?,0) \
+          ON CONFLICT(key) DO UPDATE SET record=excluded.record, record_hash=excluded.record_hash
+          """)
         insert.bind(record.id, at: 0)
         insert.bind(record.encoded, at: 1)
         insert.bind(record.hash, at: 2)
         try insert.run()
-        pid = database.lastInsertedRow
+        let select = try database.statement("SELECT pid FROM person WHERE key=?")
+        select.bind(record.id, at: 0)
+        pid = try select.first { $0.int(0) } ?? database.lastInsertedRow
       }
       records.insert(StoredPerson(pid: pid, record: merged), for: merged.id, cost: merged.encoded.count + 512)
       markDirty(personRow: pid)

@@ -226,7 +226,7 @@ extension EventStore {
         if held != digest.recordHash { result.records.append(digest.person) }
       }
       for digest in page.logs {
-        guard let person = try storedPerson(digest.person), person.record.isAuthor(digest.log) else {
+        guard let person = try soundPerson(digest.person), person.record.isAuthor(digest.log) else {
           result.deferred.append(digest)
           continue
         }
@@ -310,7 +310,7 @@ extension EventStore {
       select.bind(person, at: 0)
       let rows = try select.map { $0.int(0) }
       // Most logs lack nothing, and then nobody's record is looked at.
-      guard !rows.isEmpty, let stored = try storedPerson(person) else { continue }
+      guard !rows.isEmpty, let stored = try soundPerson(person) else { continue }
       for lid in rows {
         guard let entry = try entry(row: lid), stored.record.isAuthor(entry.key), !excluding.contains(entry.key) else {
           continue
@@ -408,6 +408,7 @@ extension EventStore {
   }
 
   private func save(_ memory: PeerMemory) throws {
+    try makeRoom(for: memory)
     let insert = try database.statement(
       """
       INSERT OR REPLACE INTO peer(node, instance, n, cookie, interests_hash, interests, statement, last_seen, \
@@ -424,4 +425,27 @@ extension EventStore {
     insert.bind(withUnsafeBytes(of: memory.ownInterests.bigEndian) { Array($0) }, at: 8)
     try insert.run()
   }
+
+  /// Strangers with ever new keys must not fill the disk: whoever was not seen for the longest time is forgotten first.
+  private func makeRoom(for memory: PeerMemory) throws {
+    let known = try database.statement("SELECT length(interests) FROM peer WHERE node=?")
+    known.bind(memory.node, at: 0)
+    let before = try known.first { $0.int(0) }
+    guard before.map({ $0 < Int64(memory.interests?.count ?? 0) }) ?? true else { return }
+    let sizes = try database.statement("SELECT count(*), total(length(interests)) FROM peer")
+    guard let (count, bytes) = try sizes.first({ ($0.int(0), $0.int(1)) }) else { return }
+    guard count >= Self.peersMaximum || Int(bytes) + (memory.interests?.count ?? 0) > Self.interestBytesMaximum else {
+      return
+    }
+    let forget = try database.statement(
+      "DELETE FROM peer WHERE node IN (SELECT node FROM peer WHERE node<>? ORDER BY last_seen LIMIT max(1, ?))")
+    forget.bind(memory.node, at: 0)
+    forget.bind(count / 4, at: 1)
+    try forget.run()
+  }
+
+  /// Peers remembered between sessions.
+  private static let peersMaximum: Int64 = 1_024
+  /// Interests remembered for all of them together: two million persons.
+  private static let interestBytesMaximum = 64 << 20
 }

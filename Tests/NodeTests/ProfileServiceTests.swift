@@ -99,7 +99,7 @@ struct ServedProfile {
     #expect(try served.profile.contents().prefix(2) == [nil, nil])
     let headers = try served.profile.headers()
     #expect(headers[3].ttl == 0)
-    #expect((86_398...86_400).contains(headers[4].ttl))
+    #expect((82_800...86_400).contains(headers[4].ttl))
   }
 
   @Test("a line that was imported before is skipped, and nothing of a refused request stays", arguments: Place.allCases)

@@ -40,13 +40,17 @@ public final class StoreBridge: StoreAnswering {
       }
       return .done
     case .rememberStatement(let node, let bytes):
+      // What cannot be checked against a record yet is forgotten, and sent again next time.
+      guard let statement = try? NodeStatement(decoding: bytes), let record = try soundRecord(of: statement.person),
+        statement.isValid(for: node, in: record, at: now())
+      else { return .merged(valid: false) }
       try remember(node) { $0.statement = bytes }
-      return .done
+      return .merged(valid: true)
     case .digest(let node, let start, let maximum): return try digest(node, start, maximum)
     case .comparePersons(let digests):
       return .persons(
-        wanted: try digests.filter { try store.record(of: $0.person)?.hash.prefix64 != $0.record }.map(\.person))
-    case .records(let persons): return .records(try persons.map { ($0, try store.record(of: $0)?.encoded ?? []) })
+        wanted: try digests.filter { try soundRecord(of: $0.person)?.hash.prefix64 != $0.record }.map(\.person))
+    case .records(let persons): return .records(try persons.map { ($0, try soundRecord(of: $0)?.encoded ?? []) })
     case .mergeRecord(let person, let bytes):
       guard let record = try? PersonRecord(decoding: bytes), record.id == person else { return .merged(valid: false) }
       try store.merge(record)
@@ -79,6 +83,13 @@ public final class StoreBridge: StoreAnswering {
 }
 
 // MARK: Peers
+
+extension StoreBridge {
+  /// The record of a person, unless it rotted here; then it is asked for, and not served.
+  private func soundRecord(of person: PersonID) throws -> PersonRecord? {
+    do { return try store.record(of: person) } catch let error as StoreError where error.code == .damaged { return nil }
+  }
+}
 
 extension StoreBridge {
   private func open(_ node: PublicKey) throws -> StoreReply {
@@ -221,6 +232,16 @@ extension StoreBridge {
     return result
   }
 
+  /// A row that rotted is taken out, so that it is missing and comes again, and the stretches are offered once more.
+  private func ingestPastDamage(_ received: [ReceivedStretch]) throws -> [IngestOutcome] {
+    do {
+      return try store.ingest(received)
+    } catch let error as StoreError where error.code == .damaged {
+      guard try !store.discardDamage().isEmpty else { throw error }
+      return try store.ingest(received)
+    }
+  }
+
   private func ingest(_ bodies: [[UInt8]], _ wants: [UInt32: WantItem]) throws -> IngestResult {
     var received: [ReceivedStretch] = []
     var result = IngestResult(events: 0, bad: false)
@@ -237,13 +258,14 @@ extension StoreBridge {
         received.append(ReceivedStretch(person: person, log: log, envelope: envelope))
       }
     }
-    for (stretch, outcome) in zip(received, try store.ingest(received)) {
+    for (stretch, outcome) in zip(received, try ingestPastDamage(received)) {
       switch outcome {
       case .stored(let count), .ruleBreak(_, let count), .fork(let count), .secondSegment(let count):
         result.events += count
       case .badBytes: result.bad = true
       case .needsPrevious: result.unchained.insert(stretch.log)
-      case .duplicate, .notAuthorized, .unproven, .notYet, .beyondEnd: break
+      case .notYet: result.postponed.insert(stretch.log)
+      case .duplicate, .notAuthorized, .unproven, .beyondEnd: break
       }
     }
     return result

@@ -101,7 +101,7 @@ extension Command {
       throw CommandFailure(
         .verificationFailed,
         damage.count == 1 ? "a place in the store is damaged" : "\(damage.count) places in the store are damaged",
-        hint: "tl sync fetches what is damaged from any replica")
+        hint: "tl log rebuild takes it out, and tl sync fetches it from any replica")
     }
   }
 

@@ -22,6 +22,7 @@ extension Command {
     options: [listen]
   ) { invocation in
     let profile = try invocation.profile()
+    try profile.expectStore()
     let addresses = try invocation.arguments.texts(listen).map { try PeerAddress($0, for: .listening) }
     let running = RunningNode()
     let signals = running.stopAtSignals()

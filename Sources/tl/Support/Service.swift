@@ -7,6 +7,7 @@ extension Invocation {
   func withService<Value: Sendable>(
     _ profile: Profile, _ body: @escaping @Sendable (any LocalService) async throws -> Value
   ) throws -> Value {
+    try profile.expectStore()
     let service = try LocalProfile.open(profile.directory, options: profile.serviceOptions(table.version))
     return try waiting {
       do {
@@ -22,6 +23,14 @@ extension Invocation {
 }
 
 extension Profile {
+  /// A device whose store is gone must not begin again at 1: its followers hold other events under those numbers.
+  func expectStore() throws {
+    guard !PrivateFile.exists(databasePath) else { return }
+    throw CommandFailure(
+      .verificationFailed, "\(databasePath) is gone, and this device's log with it",
+      hint: "tl restore makes a new device of the same person from a backup, in another --home")
+  }
+
   func serviceOptions(_ version: String) -> ProfileService.Options {
     var options = ProfileService.Options(runtimeDirectory: runtimePath)
     options.version = version
