@@ -280,7 +280,7 @@ extension Exchange {
     pull = .done
     saidDone = true
     report.complete = !report.limited && report.notDelivered == 0 && options.newest == nil
-    return send(.done) + closeIfDone()
+    return judgeStatement() + send(.done) + closeIfDone()
   }
 }
 

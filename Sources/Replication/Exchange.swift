@@ -148,7 +148,7 @@ public struct Exchange: Sendable {
         report.device = claimed?.device
         report.person = claimed?.person
       }
-      return []
+      return closeIfDone()
     }
   }
 
@@ -261,7 +261,14 @@ public struct Exchange: Sendable {
     // A statement that does not verify makes the peer a stranger, and strangers are served as well.
     guard let statement = try? NodeStatement(decoding: bytes), statement.node == node else { return [] }
     claimed = statement
-    return ask(.rememberStatement(node: node, bytes), for: .statement)
+    // The record that it is judged by may come in this very session.
+    if case .done = pull { return judgeStatement() }
+    return []
+  }
+
+  mutating func judgeStatement() -> [Effect] {
+    guard let claimed else { return [] }
+    return ask(.rememberStatement(node: node, claimed.encoded), for: .statement)
   }
 
   private mutating func receiveInterests(_ persons: [PersonID], _ more: Bool) -> [Effect] {
@@ -284,7 +291,7 @@ public struct Exchange: Sendable {
   // MARK: Ends
 
   mutating func closeIfDone() -> [Effect] {
-    guard role == .initiator, saidDone, peerIsDone, serve.isIdle else { return [] }
+    guard role == .initiator, saidDone, peerIsDone, serve.isIdle, !awaiting.contains(.statement) else { return [] }
     return close(.finished, saying: .finished)
   }
 

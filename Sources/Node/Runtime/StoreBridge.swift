@@ -40,12 +40,12 @@ public final class StoreBridge: StoreAnswering {
       }
       return .done
     case .rememberStatement(let node, let bytes):
-      // What cannot be checked against a record yet is forgotten, and sent again next time.
-      guard let statement = try? NodeStatement(decoding: bytes), let record = try soundRecord(of: statement.person),
-        statement.isValid(for: node, in: record, at: now())
-      else { return .merged(valid: false) }
+      // Kept in any case, so that it is not sent again; believed when the person's record bears it out.
       try remember(node) { $0.statement = bytes }
-      return .merged(valid: true)
+      guard let statement = try? NodeStatement(decoding: bytes), let record = try soundRecord(of: statement.person) else {
+        return .merged(valid: false)
+      }
+      return .merged(valid: statement.isValid(for: node, in: record, at: now()))
     case .digest(let node, let start, let maximum): return try digest(node, start, maximum)
     case .comparePersons(let digests):
       return .persons(
