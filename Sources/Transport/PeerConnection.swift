@@ -441,6 +441,8 @@ public final class PeerConnection: @unchecked Sendable {
       isStallWatched = true
       progressMark = (wireBytesSent, monotonicNow())
       startTimer(context.limits.stallTimeout)
+    } else if wireBytesSent - progressMark.bytes >= context.limits.progressMinimum {
+      progressMark = (wireBytesSent, monotonicNow())
     }
   }
 
@@ -450,11 +452,11 @@ public final class PeerConnection: @unchecked Sendable {
     case .handshaking: fail(TransportError(.timedOut, "\(remote) did not finish the handshake in time"))
     case .open, .flushing:
       guard isStallWatched else { return }
-      guard wireBytesSent - progressMark.bytes >= context.limits.progressMinimum else {
+      let left = progressMark.at + context.limits.stallTimeout - monotonicNow()
+      guard left > .zero else {
         return finish(TransportError(.timedOut, "\(remote) does not read what it is sent"))
       }
-      isStallWatched = false
-      watchStall(pendingBytes)
+      startTimer(left)
     case .lingering: finish(nil)
     }
   }

@@ -146,9 +146,13 @@ enum StreamOptions {
 
   /// Frames are batched before they are sent, so waiting for more (Nagle) only costs time. Buffer sizes are left to
   /// the kernel: it grows them with the path up to several MiB, and a fixed size would stop it at net.core.rmem_max.
+  /// But what it has not sent yet waits with us, where it is counted: a peer that reads nothing costs us no more work.
   static func set(_ descriptor: Int32) {
     var on: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, socklen_t(MemoryLayout<Int32>.size))
+    var unsentMaximum: Int32 = 262_144
+    setsockopt(
+      descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &unsentMaximum, socklen_t(MemoryLayout<Int32>.size))
   }
 }

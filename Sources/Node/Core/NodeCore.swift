@@ -170,6 +170,9 @@ public struct NodeCore: Sendable {
 
   public var sessionCount: Int { connections.count }
 
+  /// The connection whose session a request to the store is part of.
+  public func connection(of ticket: StoreTicket) -> ConnectionID? { tickets[ticket] }
+
   /// The sync that a request to the store is part of.
   public func sync(of ticket: StoreTicket) -> SyncID? {
     guard let id = tickets[ticket], case .exchange(_, let sync) = connections[id]?.session else { return nil }

@@ -135,7 +135,8 @@ public actor NodeRuntime<Store: StoreAnswering> {
     case .resumeReading(let id): links[id]?.connection.resumeReading()
     case .close(let id): links[id]?.connection.close()
     case .store(let ticket, let request):
-      store.answer(request) { [weak self, queue = executor.queue] reply in
+      store.answer(request, for: core.connection(of: ticket)?.rawValue ?? 0) {
+        [weak self, queue = executor.queue] reply in
         queue.async { self?.assumeIsolated { $0.answered(ticket, reply) } }
       }
     case .certify(let id, let request):
