@@ -19,7 +19,7 @@ public struct Exchange: Sendable {
     /// Stop asking when this many bytes of RUN have arrived; nil for no limit.
     public var bytesMaximum: Int?
     /// A session in which nothing moves for this long ends.
-    public var stallMaximum = Duration.seconds(30)
+    public var stallMaximum = Duration.seconds(25)
     /// Received RUN bytes waiting for the store above which reading pauses.
     public var backlogMaximum = 8_388_608
     /// Unsent bytes above which serving pauses.

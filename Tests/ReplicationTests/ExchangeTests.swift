@@ -133,10 +133,10 @@ import Testing
     var exchange = Exchange(
       role: .responder, node: Self.people[0].cast(), options: .init(), at: Instant(nanoseconds: 0))
     _ = exchange.start()
-    #expect(exchange.nextDeadline == Instant(nanoseconds: 30_000_000_000))
-    #expect(exchange.handle(.deadlineReached, at: Instant(nanoseconds: 29_000_000_000)).isEmpty)
+    #expect(exchange.nextDeadline == Instant(nanoseconds: 25_000_000_000))
+    #expect(exchange.handle(.deadlineReached, at: Instant(nanoseconds: 24_000_000_000)).isEmpty)
     #expect(
-      exchange.handle(.deadlineReached, at: Instant(nanoseconds: 30_000_000_000)) == [
+      exchange.handle(.deadlineReached, at: Instant(nanoseconds: 25_000_000_000)) == [
         .send(.bye(.busy)), .close(.stalled),
       ])
   }
