@@ -29,7 +29,9 @@ extension EventStore {
     for lid in rows {
       do {
         guard let entry = try entry(row: lid), let top = entry.top else { continue }
-        found += verify(entry, top.last...top.last, signatures: true)
+        var checks = SignatureChecks()
+        found += verify(entry, top.last...top.last, signatures: &checks)
+        found += checks.finish()
       } catch let error as StoreError where error.code == .damaged {
         found.append(Damage(log: nil, range: nil, message: error.message))
       }
@@ -50,10 +52,11 @@ extension EventStore {
         if line != "ok" { found.append(Damage(log: nil, range: nil, message: "database: \(line)")) }
       }
     }
+    var checks = SignatureChecks()
     for person in try persons() {
       do {
         guard let stored = try storedPerson(person) else { continue }
-        if full { _ = try PersonRecord(decoding: stored.record.encoded) }
+        if full { found += checks.add(.record(stored.record.encoded, person)) }
       } catch {
         found.append(Damage(log: nil, range: nil, message: "person \(person): \(error)"))
       }
@@ -66,7 +69,11 @@ extension EventStore {
           continue
         }
         for segment in entry.segments {
-          found += verify(entry, segment.first...segment.last, signatures: full)
+          if full {
+            found += verify(entry, segment.first...segment.last, signatures: &checks)
+          } else {
+            found += verify(entry, segment.first...segment.last)
+          }
           done += segment.last - segment.first + 1
           progress(done)
         }
@@ -77,13 +84,30 @@ extension EventStore {
         found.append(Damage(log: nil, range: nil, message: error.message))
       }
     }
+    found += checks.finish()
     if full, found.isEmpty { found += try verifyReadModels(readModels) }
     return found
   }
 
-  /// - Parameter range: within one segment.
+  private func verify(_ entry: LogEntry, _ range: ClosedRange<SequenceNumber>) -> [Damage] {
+    var none: SignatureChecks?
+    return verify(entry, range, &none)
+  }
+
   private func verify(
-    _ entry: LogEntry, _ range: ClosedRange<SequenceNumber>, signatures: Bool
+    _ entry: LogEntry, _ range: ClosedRange<SequenceNumber>, signatures: inout SignatureChecks
+  ) -> [Damage] {
+    var some: SignatureChecks? = signatures
+    signatures = SignatureChecks()
+    defer { signatures = some! }
+    return verify(entry, range, &some)
+  }
+
+  /// - Parameters:
+  ///   - range: within one segment.
+  ///   - signatures: takes the signatures to be checked; nil leaves them out.
+  private func verify(
+    _ entry: LogEntry, _ range: ClosedRange<SequenceNumber>, _ signatures: inout SignatureChecks?
   ) -> [Damage] {
     var found: [Damage] = []
     func damage(_ low: SequenceNumber, _ high: SequenceNumber, _ message: String) {
@@ -115,13 +139,10 @@ extension EventStore {
       if part.last == segment.last, part.stretch.lastHash != segment.hash {
         damage(part.last, part.last, "the head is not the one that the log names")
       }
-      if signatures {
+      if signatures != nil {
         for index in 0..<part.stretch.count {
-          if let signature = part.signature(index), !part.stretch.isSigned(index, by: signature),
-            !part.unverified.contains(index)
-          {
-            damage(part.first + index, part.first + index, "its signature does not hold")
-          }
+          guard let signature = part.signature(index), !part.unverified.contains(index) else { continue }
+          found += signatures!.add(.event(part.stretch.header(index), signature))
         }
       }
       before = part.stretch.lastHash

@@ -24,7 +24,7 @@ enum ModuleMap {
     Rule("Sources/Identity", ["Primitives", "CSodium"]),
     Rule("Sources/Events", ["Primitives", "Identity"]),
     Rule("Sources/Replication", ["Primitives", "Identity", "Events"]),
-    Rule("Sources/Store", ["Primitives", "Identity", "Events", "CSQLite", "CLZ4", "CLinux"] + shell),
+    Rule("Sources/Store", ["Primitives", "Identity", "Events", "CSQLite", "CLZ4", "CLinux", "Dispatch"] + shell),
     Rule("Sources/Timelines", ["Primitives", "Identity", "Events", "Store"]),
     Rule("Sources/Transport", ["Primitives", "Identity", "COpenSSL", "CLinux", "Dispatch"] + shell),
     Rule("Sources/Node", pure + ["Store", "Timelines", "Transport", "Dispatch"] + shell),

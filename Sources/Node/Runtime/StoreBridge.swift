@@ -42,7 +42,8 @@ public final class StoreBridge: StoreAnswering {
     case .rememberStatement(let node, let bytes):
       // Kept in any case, so that it is not sent again; believed when the person's record bears it out.
       try remember(node) { $0.statement = bytes }
-      guard let statement = try? NodeStatement(decoding: bytes), let record = try soundRecord(of: statement.person) else {
+      guard let statement = try? NodeStatement(decoding: bytes), let record = try soundRecord(of: statement.person)
+      else {
         return .merged(valid: false)
       }
       return .merged(valid: statement.isValid(for: node, in: record, at: now()))
