@@ -140,6 +140,7 @@ extension EventStore {
     } else if events[index].payload == payload {
       return
     }
+    if events[index].payload.bytes != nil { database.logHoldsErased = true }
     events[index].payload = payload
     try replace(entry, part, by: events)
     markDirty(entry)

@@ -149,13 +149,18 @@ public final class Database {
     return try mode.step() && mode.int(0) == 2
   }
 
+  /// Set by who erases content: the write-ahead log may still hold it, and is emptied after the commit, or when a reader
+  /// that needs the log has gone, and when the connection closes at the latest.
+  package var logHoldsErased = false
+
   /// Ends the connection; the writer first empties the write-ahead log. Harmless when closed already.
   public func close() {
     guard isOpen else { return }
     isOpen = false
     for statement in statements.values { statement.finalize() }
     statements = [:]
-    if mode == .writer, failure == nil, Int(walPages.pointee) * Self.pageBytes <= options.logLeftBytes {
+    if mode == .writer, failure == nil, !logHoldsErased, Int(walPages.pointee) * Self.pageBytes <= options.logLeftBytes
+    {
       // The next writer goes on in the same write-ahead log, which spares it five syncs of the disk.
       tl_sqlite3_db_flag(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     } else if mode == .writer, failure == nil {
@@ -211,6 +216,7 @@ public final class Database {
     guard mode == .writer else { throw StoreError(.misuse, "a reader cannot change the store", path: path) }
     if let failure { throw failure }
     let value = try bracket("BEGIN IMMEDIATE", body)
+    if logHoldsErased, checkpoint(truncates: true) { logHoldsErased = false }
     checkpointWhenLong()
     return value
   }
