@@ -33,14 +33,14 @@ import Transport
     .sync([], .init()), .rebuild,
     .offerJoin(.init(secret: [UInt8](0..<16), notAfter: Timestamp(milliseconds: 9), listen: "*:0")),
     .offerJoin(.init(secret: [UInt8](0..<16), notAfter: Timestamp(milliseconds: -9))),
-    .answerJoin(number: 3, record: nil), .answerJoin(number: .max, record: []), .status,
+    .answerJoin(number: 3, record: nil), .answerJoin(number: .max, record: []), .status, .repair,
   ]
 
   static let replies: [LocalReply] = [
     .done, .appended([]),
     .appended([.skipped, .appended(reference, EventID(rawValue: 1 << 62))]), .merged(changed: true),
     .imported(.init(lines: 9, persons: 1, events: 3, known: 2, bad: 1)), .synced(outcomes),
-    .rebuilt(events: 5, before: digest, after: Digest()),
+    .rebuilt(events: 5, before: digest, after: Digest()), .repaired(places: 2),
     .status(.init(pid: 77, isNode: true, addresses: ["*:1", "[::1]:2"], sessions: 2, version: "1.0", node: key)),
     .status(.init(pid: -1, isNode: false, addresses: [], sessions: 0, version: "", node: nil)),
   ]

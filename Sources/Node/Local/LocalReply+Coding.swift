@@ -38,6 +38,7 @@ extension LocalReply {
         writer.message(status.version)
         writer.optional(status.node) { $0.byteString($1) }
       }
+    case .repaired(let places): LocalEnvelope.write(7, fields: 1) { $0.count(places) }
     }
   }
 
@@ -93,6 +94,9 @@ extension LocalReply {
         return .status(
           LocalStatus(
             pid: pid, isNode: isNode, addresses: addresses, sessions: sessions, version: version, node: node))
+      case 7:
+        try LocalEnvelope.expect(fields, 1)
+        return .repaired(places: try reader.count())
       default: throw ByteError(at: 0, "reply of kind \(kind)")
       }
     }

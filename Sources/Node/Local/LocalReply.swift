@@ -14,6 +14,8 @@ public enum LocalReply: Hashable, Sendable {
   /// The digests of the read models are equal if they were sound.
   case rebuilt(events: Int, before: Digest, after: Digest)
   case status(LocalStatus)
+  /// How many stretches of logs were damaged.
+  case repaired(places: Int)
 }
 
 /// What became of one draft.

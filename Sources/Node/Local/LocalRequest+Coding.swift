@@ -32,6 +32,7 @@ extension LocalRequest {
         writer.optional(record) { $0.byteString($1) }
       }
     case .status: LocalEnvelope.write(7, fields: 0)
+    case .repair: LocalEnvelope.write(8, fields: 0)
     }
   }
 
@@ -82,6 +83,9 @@ extension LocalRequest {
       case 7:
         try LocalEnvelope.expect(fields, 0)
         return .status
+      case 8:
+        try LocalEnvelope.expect(fields, 0)
+        return .repair
       default: throw ByteError(at: 0, "request of kind \(kind)")
       }
     }

@@ -18,6 +18,8 @@ public enum LocalRequest: Hashable, Sendable {
   case sync([NodeCore.Target], Exchange.Options)
   /// Makes the read models again → `.rebuilt`, with `.rebuilding` on the way.
   case rebuild
+  /// Takes out what is damaged, so that it is wanted and the next sync brings it again → `.repaired`.
+  case repair
   /// Waits for a device with this ticket → `.done` when one was given its certificate; `.listening` and `.joinRequest` on
   /// the way. It ends with `.refused` when the ticket runs out.
   case offerJoin(LocalJoinOffer)

@@ -74,6 +74,7 @@ public actor ProfileService: LocalService {
       try await renewStatement()
       return .synced(await network.runtime.sync(targets, options: options) { progress(.syncing($0)) })
     case .rebuild: return try await worker.perform { try $0.rebuild(progress: progress) }
+    case .repair: return try await worker.perform { try $0.repair() }
     case .offerJoin(let offer):
       try await offerJoin(offer, progress)
       return .done

@@ -87,6 +87,8 @@ public final class ProfileStore: StoreAnswering {
     return .rebuilt(events: events, before: before, after: try store.readModelDigest())
   }
 
+  func repair() throws -> LocalReply { .repaired(places: try store.discardDamage().count { $0.log != nil }) }
+
   // MARK: Known lines
 
   /// The lines that imports brought, those of drafts that were just appended included.

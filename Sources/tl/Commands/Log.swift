@@ -10,7 +10,7 @@ import Timelines
 extension Command {
   static let log = Command(
     "log", "look into the logs",
-    subcommands: [.logList, .logShow, .logVerify, .logStats, .logRebuild, .logWhy])
+    subcommands: [.logList, .logShow, .logVerify, .logStats, .logRebuild, .logRepair, .logWhy])
 
   static let logList = Command(
     "ls", "list the logs that are here",
@@ -53,7 +53,7 @@ extension Command {
 
   static let logVerify = Command(
     "verify", "check every hash, signature and checksum",
-    discussion: "Exit code 5 when anything does not hold; what is damaged is fetched again by the next sync.",
+    discussion: "Exit code 5 when anything does not hold. \"tl log repair\" takes out what is damaged.",
     examples: [
       .init("tl log verify", "check everything"),
       .init("tl log verify --quick", "leave out signatures and the structure of the file"),
@@ -101,7 +101,7 @@ extension Command {
       throw CommandFailure(
         .verificationFailed,
         damage.count == 1 ? "a place in the store is damaged" : "\(damage.count) places in the store are damaged",
-        hint: "tl log rebuild takes it out, and tl sync fetches it from any replica")
+        hint: "tl log repair takes it out, and tl sync fetches it again from any replica")
     }
   }
 
@@ -152,6 +152,32 @@ extension Command {
     }
     try invocation.output.line("\(counted(events, "event")); digest \(after.hex)")
     if before != after { invocation.output.warn("the read models had differed from the logs; now they agree") }
+  }
+}
+
+extension Command {
+  static let logRepair = Command(
+    "repair", "take out what is damaged, to fetch it again",
+    discussion: """
+      What "tl log verify" finds damaged in the logs is taken out of the store; it is wanted then, and comes with the next \
+      sync from any peer that holds it. A device whose own newest events were lost posts nothing until they are back.
+      """,
+    examples: [
+      .init("tl log repair", "take out what is damaged"),
+      .init("tl log repair --json", "the same for programs"),
+    ]
+  ) { invocation in
+    let reply = try invocation.withService(try invocation.profile()) { try await $0.perform(.repair) { _ in } }
+    guard case .repaired(let places) = reply else { throw CommandFailure(.bug, "a repair without a result") }
+    if invocation.wantsJSON {
+      var line = JSONObject.line()
+      line.add("kind", "repaired")
+      line.add("places", places)
+      return try invocation.output.line(line)
+    }
+    guard places > 0 else { return try invocation.output.line("nothing is damaged") }
+    try invocation.output.line("\(counted(places, "damaged place")) taken out")
+    invocation.output.note("tl sync fetches what was there from any replica")
   }
 }
 

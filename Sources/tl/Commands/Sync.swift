@@ -76,7 +76,7 @@ private func report(_ outcome: SyncOutcome, _ invocation: Invocation) throws {
   let peer = outcome.end.target?.address ?? "peer"
   // Of a single peer the error says it.
   if let failure = outcome.end.failure, invocation.arguments.all(peers).count > 1 {
-    invocation.output.warn("\(peer): \(failure)")
+    invocation.output.warn("\(reason(failure, naming: peer))")
   }
   if let report = outcome.end.report, report.notDelivered > 0 {
     invocation.output.warn("\(peer): \(report.notDelivered) ranges that were offered did not arrive whole")
@@ -154,11 +154,17 @@ private func summarize(_ outcomes: [SyncOutcome], _ invocation: Invocation) thro
   }
   guard let first = failed.first else { return }
   let peer = first.end.target?.address ?? "the peer"
-  let reason = first.end.failure ?? "not everything that it offered arrived"
+  let words = first.end.failure ?? "not everything that it offered arrived"
   throw CommandFailure(
     .incomplete,
-    failed.count == 1 ? "\(peer): \(reason)" : "\(failed.count) peers were not reached or gave less than they offered",
+    failed.count == 1
+      ? reason(words, naming: peer) : "\(failed.count) peers were not reached or gave less than they offered",
     hint: "what arrived is kept; sync again, or with another peer")
+}
+
+/// A reason that says whom it is about.
+private func reason(_ words: String, naming peer: String) -> String {
+  words.contains(peer) ? words : "\(peer): \(words)"
 }
 
 extension ExchangeReport.Tier {

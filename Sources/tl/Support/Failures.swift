@@ -28,7 +28,7 @@ private func explain(_ error: StoreError) -> CommandFailure? {
   case .noSpace: return CommandFailure(.noSpace, words, hint: "nothing was changed; make room and try again")
   case .damaged:
     return CommandFailure(
-      .verificationFailed, words, hint: "tl log verify says what is lost; tl sync fetches it from any replica")
+      .verificationFailed, words, hint: "tl log repair takes out what is damaged, and tl sync fetches it again")
   case .notFound: return CommandFailure(.notFound, words)
   case .verification: return CommandFailure(.verificationFailed, words)
   case .io, .unsupported: return CommandFailure(.failed, words)
