@@ -73,8 +73,6 @@ public final class ProfileStore: StoreAnswering {
   }
 
   func rebuild(progress: (LocalProgress) -> Void) throws -> LocalReply {
-    // What rotted is missing from now on, and so wanted from whoever has it.
-    try store.discardDamage()
     let before = try store.readModelDigest()
     var events = 0
     var told = 0
