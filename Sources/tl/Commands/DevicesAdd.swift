@@ -33,9 +33,17 @@ extension Command {
       if case .status(let status) = try await service.perform(.status) {
         session.expect(max(1, status.addresses.count))
       }
-      let reply = try await service.perform(.offerJoin(offer)) { progress in
-        session.take(progress, service: service)
+      let reply: LocalReply
+      do {
+        reply = try await service.perform(.offerJoin(offer)) { progress in
+          session.take(progress, service: service)
+        }
+      } catch {
+        await session.answered()
+        throw error
       }
+      // The offer ends with the answer; what the answer came to is known a moment later.
+      await session.answered()
       guard case .done = reply else { throw NodeError(.refused, "the device did not join") }
     }
     try session.report()
@@ -57,6 +65,7 @@ private final class JoinSession: Sendable {
     var isPrinted = false
     var joined: (device: PublicKey, number: DeviceNumber, label: String)?
     var failure: (any Error)?
+    var answers: [Task<Void, Never>] = []
   }
 
   init(_ invocation: Invocation, _ person: PersonID, _ offer: LocalJoinOffer, root: SigningKey, given: [String]) {
@@ -81,9 +90,15 @@ private final class JoinSession: Sendable {
       guard isComplete else { return }
       keep { try self.printTicket(node) }
     case .joinRequest(let number, let request):
-      Task { await self.answer(number, request, service) }
+      let answer = Task { await self.answer(number, request, service) }
+      state.withLock { $0.answers.append(answer) }
     case .syncing, .importing, .badLines, .rebuilding: break
     }
+  }
+
+  /// Returns when every request so far has its answer.
+  func answered() async {
+    for answer in state.withLock({ $0.answers }) { await answer.value }
   }
 
   private func printTicket(_ node: PublicKey) throws {
