@@ -1,6 +1,5 @@
 import Dispatch
 public import Replication
-import Synchronization
 
 /// What answers a session's questions: the store of this profile behind `StoreBridge`, or a model in a test.
 public protocol StoreAnswering: AnyObject, SendableMetatype {
@@ -11,7 +10,7 @@ public protocol StoreAnswering: AnyObject, SendableMetatype {
 /// the order they came, and each session gets the same part of the store's time, so that a peer that asks for everything
 /// does not keep the others waiting.
 ///
-/// `@unchecked Sendable`: the wrapped value is touched inside `queue` only.
+/// `@unchecked Sendable`: the wrapped value is touched inside `queue` only, what waits for it inside `order` only.
 public final class StoreWorker<Wrapped: StoreAnswering>: @unchecked Sendable {
   private struct Question: Sendable {
     let request: StoreRequest
@@ -20,7 +19,9 @@ public final class StoreWorker<Wrapped: StoreAnswering>: @unchecked Sendable {
 
   private let queue: DispatchQueue
   private var wrapped: Wrapped?
-  private let waiting = Mutex(FairQueue<UInt64, Question>())
+  /// Short turns of its own, so that asking never waits for an answer.
+  private let order = DispatchQueue(label: "tl.store.order")
+  private var waiting = FairQueue<UInt64, Question>()
 
   /// Makes the store on its queue, where it stays.
   public init(_ label: String = "tl.store", make: @Sendable () throws -> Wrapped) throws {
@@ -32,7 +33,7 @@ public final class StoreWorker<Wrapped: StoreAnswering>: @unchecked Sendable {
   ///   - session: who asks.
   ///   - reply: called on the worker's queue.
   public func answer(_ request: StoreRequest, for session: UInt64, reply: @escaping @Sendable (StoreReply) -> Void) {
-    let isFirst = waiting.withLock { waiting in
+    let isFirst = order.sync {
       waiting.append(Question(request: request, reply: reply), for: session)
       return waiting.count == 1
     }
@@ -47,11 +48,11 @@ public final class StoreWorker<Wrapped: StoreAnswering>: @unchecked Sendable {
 
   /// - Returns: whether more wait. A question counts as waiting until its answer is given.
   private func answerOne() -> Bool {
-    guard let (session, question) = waiting.withLock({ $0.next }) else { return false }
+    guard let (session, question) = order.sync(execute: { waiting.next }) else { return false }
     let began = DispatchTime.now().uptimeNanoseconds
     question.reply(wrapped?.answer(question.request) ?? .failed("the store is closed"))
     let spent = DispatchTime.now().uptimeNanoseconds - began
-    return waiting.withLock { waiting in
+    return order.sync {
       waiting.removeNext(of: session, cost: spent)
       return waiting.count > 0
     }
