@@ -58,8 +58,11 @@ public final class WriteLock: Sendable {
 
   private init(_ file: Int32) { self.file = file }
 
+  // Unlocked by name: a child that another thread is just starting holds a copy of the descriptor until its `execve`, and
+  // closing ours alone would leave the lock with that copy.
   deinit {
     note("")
+    flock(file, LOCK_UN)
     close(file)
   }
 

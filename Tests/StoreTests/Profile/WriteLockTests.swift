@@ -21,6 +21,23 @@ import Testing
     _ = try WriteLock.acquire(in: directory, waiting: .zero)
   }
 
+  @Test("letting go frees the lock, although a child that is being started still holds a copy of the descriptor")
+  func copied() throws {
+    let directory = try directory()
+    let path = directory.path(of: .lock)
+    var lock: WriteLock? = try WriteLock.acquire(in: directory, waiting: .zero)
+    let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
+    let own = open.compactMap { Int32($0) }.filter {
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == path
+    }
+    try #require(own.count == 1)
+    let copy = dup(own[0])
+    defer { close(copy) }
+    _ = lock
+    lock = nil
+    _ = try WriteLock.acquire(in: directory, waiting: .zero)
+  }
+
   @Test("waiting ends when the time is up, without burning the processor")
   func waiting() throws {
     let directory = try directory()
