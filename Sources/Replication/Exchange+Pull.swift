@@ -42,8 +42,7 @@ extension Exchange {
     guard digestEntries <= MessageLimits.digestEntriesInAll, entries > 0 || digest.page.next == nil else {
       return close(.fault("a digest without an end"), saying: .fault)
     }
-    // The later pages of a walk begin at a page, whatever the first began at.
-    report.tier = report.tier ?? (digest.tier == .changes ? .changes : .list)
+    report.tier = digest.tier == .changes ? .changes : .list
     report.logs += digest.page.logs.count
     for log in digest.page.logs where log.state == .open { offered[log.log.prefix] = log.sequence }
     guard !digest.page.persons.isEmpty else { return compareLogs(digest) }

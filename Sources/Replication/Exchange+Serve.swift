@@ -16,6 +16,8 @@ extension Exchange {
     }
 
     var digest = Digest.awaitingInterests
+    /// Where the walk of our digest began; each of its pages says so.
+    var tier: Message.Digest.Tier?
     /// The cursor the peer showed, when it names this database.
     var cursor: ChangeMark?
     var wants: [NumberedWant] = []
@@ -119,15 +121,12 @@ extension Exchange {
     switch reply {
     case .digest(let page, let sinceCursor):
       serve.digest = page.next.map { .paused(next: $0) } ?? .sent
-      effects = send(.digest(.init(tier: sinceCursor ? .changes : .list, page: page)))
+      let tier = serve.tier ?? (sinceCursor ? .changes : .list)
+      serve.tier = tier
+      effects = send(.digest(.init(tier: tier, page: page)))
     case .records(let records):
       for (person, bytes) in records {
-        var rest = bytes[...]
-        repeat {
-          let part = Array(rest.prefix(MessageLimits.recordPartBytes))
-          rest = rest.dropFirst(part.count)
-          effects += send(.record(person, part, more: !rest.isEmpty))
-        } while !rest.isEmpty
+        effects += Message.parts(of: bytes).flatMap { send(.record(person, $0.part, more: $0.more)) }
       }
     case .evidence(let proofs):
       for (log, bytes) in proofs { effects += send(.evidence(log, bytes)) }

@@ -41,7 +41,10 @@ extension Message {
       writer.byteString(join.device)
       writer.text(join.label)
       writer.byteString(join.consent.bytes)
-    case .joined(let record): return record
+    case .joined(let bytes, let more):
+      writer.array(2)
+      writer.bool(more)
+      writer.byteString(bytes)
     }
     return writer.bytes
   }
@@ -78,12 +81,16 @@ extension Message {
     case 10:
       var bytes = ByteReader(body)
       var codes: [UInt32: EndCode] = [:]
+      var last: UInt32?
       while !bytes.isAtEnd {
-        let number = try bytes.varint()
-        guard number <= UInt64(UInt32.max), let code = EndCode(rawValue: try bytes.byte()) else {
-          throw ByteError(at: bytes.offset, "unknown end")
+        let start = bytes.offset
+        let number = UInt32(try bytes.count(atMost: Int(UInt32.max)))
+        guard last.map({ $0 < number }) ?? true, codes.count < MessageLimits.wantItems else {
+          throw ByteError(at: start, "ends that do not rise, or too many")
         }
-        codes[UInt32(number)] = code
+        guard let code = EndCode(rawValue: try bytes.byte()) else { throw ByteError(at: start, "unknown end") }
+        codes[number] = code
+        last = number
       }
       self = .end(codes)
       return
@@ -105,7 +112,8 @@ extension Message {
     case 14: self = .bye(Farewell(rawValue: try reader.unsigned()) ?? .trouble)
     case 15:
       guard try reader.arrayCount(atMost: 4) == 4 else { throw ByteError(at: 0, "a join has four parts") }
-      let secret = Array(body[try reader.byteString(atMost: 16)])
+      let secret = Array(body[try reader.byteString(atMost: Ticket.Join.secretCount)])
+      guard secret.count == Ticket.Join.secretCount else { throw ByteError(at: 0, "secret of another length") }
       let device: PublicKey = try reader.bytes32()
       let label = try reader.text(atMost: MessageLimits.labelBytes)
       guard let consent = Signature(body[try reader.byteString(atMost: 64)]) else {
@@ -113,9 +121,9 @@ extension Message {
       }
       self = .join(JoinRequest(secret: secret, device: device, label: label, consent: consent))
     case 16:
-      guard body.count <= MessageLimits.recordBytes else { throw ByteError(at: 0, "record too long") }
-      self = .joined(body)
-      return
+      guard try reader.arrayCount(atMost: 2) == 2 else { throw ByteError(at: 0, "a part of a record has two parts") }
+      let more = try reader.bool()
+      self = .joined(Array(body[try reader.byteString(atMost: MessageLimits.recordPartBytes)]), more: more)
     default: return nil
     }
     try reader.expectEnd()

@@ -24,8 +24,8 @@ public enum Message: Hashable, Sendable {
   case done
   case bye(Farewell)
   case join(JoinRequest)
-  /// The person record that now certifies the new device.
-  case joined([UInt8])
+  /// Part of the person record that now certifies the new device; `more` until the last part.
+  case joined([UInt8], more: Bool)
 
   public struct Hello: Hashable, Sendable {
     public var version: UInt64
@@ -121,6 +121,18 @@ public enum Message: Hashable, Sendable {
     case trouble = 5
   }
 
+  /// A person record cut into parts that fit a frame, each with whether more follow. An empty one is one empty part.
+  static func parts(of record: [UInt8]) -> [(part: [UInt8], more: Bool)] {
+    guard !record.isEmpty else { return [([], false)] }
+    return stride(from: 0, to: record.count, by: MessageLimits.recordPartBytes).map { start in
+      let end = min(start + MessageLimits.recordPartBytes, record.count)
+      return (Array(record[start..<end]), end < record.count)
+    }
+  }
+
+  /// The answer to a join.
+  public static func joined(record: [UInt8]) -> [Message] { parts(of: record).map { .joined($0.part, more: $0.more) } }
+
   /// A new device asks the holder of the root key to certify it (DESIGN §3).
   public struct JoinRequest: Hashable, Sendable {
     /// From the one-time ticket.
@@ -181,7 +193,7 @@ public enum MessageLimits {
   /// Entries of a digest in all its pages: a record and nine logs for each of the persons that one can follow.
   public static let digestEntriesInAll = 1_000_000
   public static let recordsPerMessage = 4_096
-  /// A record part; whole records are bounded by `recordBytes`.
+  /// A part of a record, in RECORD and JOINED; whole records are bounded by `recordBytes`.
   public static let recordPartBytes = 524_288
   /// 4,096 statements of at most 512 bytes, and their frame.
   public static let recordBytes = 2_200_000

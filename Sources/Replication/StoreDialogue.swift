@@ -36,7 +36,7 @@ public enum StoreRequest: Hashable, Sendable {
 public enum StoreReply: Hashable, Sendable {
   case opened(SelfView, PeerMemory)
   case done
-  /// A page, and whether it begins (or went on from a page that began) at the peer's cursor.
+  /// A page, and whether it begins at the peer's cursor: false for one that follows another.
   case digest(DigestPage, sinceCursor: Bool)
   case persons(wanted: [PersonID])
   case records([(PersonID, [UInt8])])

@@ -15,7 +15,6 @@ public final class ModelStore: StoreAnswering {
   var changes: [UInt64: (PersonID?, LogID?)] = [:]
   var number: UInt64 = 0
   var cookie: UInt64
-  var pageIsOfCursor = false
   var cursors: [PublicKey: Cursor] = [:]
   var interests: [PublicKey: [PersonID]] = [:]
   var reads = 0
@@ -82,9 +81,8 @@ public final class ModelStore: StoreAnswering {
       case .cursor(let mark):
         sinceCursor = mark.cookie == cookie && mark.number <= number
         since = sinceCursor ? mark.number : 0
-        pageIsOfCursor = sinceCursor
-      case .beginning: (since, sinceCursor, pageIsOfCursor) = (0, false, false)
-      case .page(let number): (since, sinceCursor) = (number, pageIsOfCursor)
+      case .beginning: (since, sinceCursor) = (0, false)
+      case .page(let number): (since, sinceCursor) = (number, false)
       }
       let wanted = Set(interests[peer] ?? [])
       let rows = changes.filter { number, row in

@@ -147,7 +147,7 @@ import Testing
       Message.run([1]), .end([1: .complete]),
       .digest(
         .init(tier: .list, page: DigestPage(persons: [], logs: [], next: nil, mark: ChangeMark(number: 0, cookie: 0)))),
-      .digestNext, .evidence(LogID(), []), .record(PersonID(), [], more: false), .joined([]),
+      .digestNext, .evidence(LogID(), []), .record(PersonID(), [], more: false), .joined([], more: false),
       .want(.init(first: 9, items: [], bytesMaximum: nil)),
     ])
   func outOfTurn(message: Message) {
@@ -202,7 +202,7 @@ import Testing
       .init(
         secret: [UInt8](repeating: 1, count: 16), device: PublicKey(hashing: [6]), label: "laptop",
         consent: Signature([UInt8](repeating: 2, count: 64))!)),
-    .joined([1]),
+    .joined([1], more: true),
   ]
 
   @Test("every message comes back from its bytes", arguments: samples)

@@ -120,8 +120,8 @@ public struct NodeCore: Sendable {
     /// Accepted; the first frame says what the peer wants.
     case undecided(since: Instant)
     case exchange(Exchange, sync: SyncID?)
-    /// We wait for a certificate.
-    case joining(SyncID, since: Instant)
+    /// We wait for a certificate; of the record that holds it this much has come.
+    case joining(SyncID, since: Instant, record: [UInt8])
     /// The peer waits for a certificate from us.
     case certifying(since: Instant)
     /// Everything is said; the transport is closing.
@@ -161,7 +161,7 @@ public struct NodeCore: Sendable {
     connections.values.compactMap { connection -> Instant? in
       switch connection.session {
       case .undecided(let since): since + limits.greetingMaximum
-      case .joining(_, let since), .certifying(let since): since + limits.joinMaximum
+      case .joining(_, let since, _), .certifying(let since): since + limits.joinMaximum
       case .exchange(let exchange, _): exchange.nextDeadline
       case .closing: nil
       }
@@ -213,7 +213,7 @@ public struct NodeCore: Sendable {
       return []
     case .join(let sync, let target, let request):
       connection.target = target
-      connection.session = .joining(sync, since: now)
+      connection.session = .joining(sync, since: now, record: [])
       connections[id] = connection
       if let expected = target.node, expected != node {
         return end(id, "the peer at \(target.address) has another key than the ticket says")
@@ -255,10 +255,13 @@ public struct NodeCore: Sendable {
       let effects = exchange.start()
       connections[id]!.session = .exchange(exchange, sync: nil)
       return translate(effects, of: id) + drive(id, .received(message), now)
-    case .joining(let sync, _):
+    case .joining(let sync, let since, var record):
       switch message {
-      case .joined(let record):
-        connections[id]!.session = .closing
+      case .joined(let part, let more):
+        record += part
+        guard record.count <= MessageLimits.recordBytes else { return end(id, "the peer sent too long a record") }
+        connections[id]!.session = more ? .joining(sync, since: since, record: record) : .closing
+        if more { return [] }
         return [.joined(sync, record: record, reason: nil), .close(id)]
       case .bye(let reason): return end(id, "the peer refused: \(reason)")
       default: return end(id, "the peer answered with \(Message.name(ofType: type))")
@@ -315,7 +318,7 @@ public struct NodeCore: Sendable {
 
   private mutating func conclude(_ id: ConnectionID, _ connection: Connection, _ failure: String?) -> [Effect] {
     switch connection.session {
-    case .joining(let sync, _): return [.joined(sync, record: nil, reason: failure)]
+    case .joining(let sync, _, _): return [.joined(sync, record: nil, reason: failure)]
     case .exchange(let exchange, let sync):
       // A cut after both sides were done loses nothing but the farewell.
       let failure = exchange.report.ending == .finished ? nil : failure
@@ -356,7 +359,8 @@ public struct NodeCore: Sendable {
   private mutating func certified(_ id: ConnectionID, _ record: [UInt8]?) -> [Effect] {
     guard case .certifying = connections[id]?.session else { return [] }
     connections[id]!.session = .closing
-    return [.send(id, record.map { .joined($0) } ?? .bye(.refused)), .close(id)]
+    let answer = record.map(Message.joined(record:)) ?? [.bye(.refused)]
+    return answer.map { .send(id, $0) } + [.close(id)]
   }
 
   private mutating func deadlineReached(_ now: Instant) -> [Effect] {
@@ -365,7 +369,7 @@ public struct NodeCore: Sendable {
       switch connections[id]!.session {
       case .undecided(let since):
         if since + limits.greetingMaximum <= now { effects += end(id, "no answer in \(limits.greetingMaximum)") }
-      case .joining(_, let since), .certifying(let since):
+      case .joining(_, let since, _), .certifying(let since):
         if since + limits.joinMaximum <= now { effects += end(id, "no answer in \(limits.joinMaximum)") }
       case .exchange: effects += drive(id, .deadlineReached, now)
       case .closing: break
