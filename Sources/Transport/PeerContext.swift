@@ -1,5 +1,5 @@
 public import Dispatch
-private import Primitives
+public import Primitives
 
 /// What every connection of one owner keeps to. The numbers are those of RELIABILITY §4 where it has one.
 public struct PeerLimits: Sendable, Hashable {
@@ -19,6 +19,11 @@ public struct PeerLimits: Sendable, Hashable {
   public var pendingMaximum = 4_194_304
   /// Live connections of one address (an IPv6 /64 counts as one).
   public var livePerSource = 8
+  /// New connections of one address; each costs us a handshake. Loopback is not counted: whoever is on this machine can
+  /// use up its processor without us, and all that a tunnel brings comes from that one address.
+  public var newPerSource = [Rate(12, per: .seconds(1)), Rate(48, per: .seconds(60))]
+  /// Addresses without a connection whose rate is remembered, for a minute at most; 4,096 take half a megabyte.
+  public var idleSourcesMaximum = 4_096
   /// Connections that have not finished their handshake, in all and of one address.
   public var handshakesTotal = 64
   public var handshakesPerSource = 4

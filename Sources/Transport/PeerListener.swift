@@ -90,12 +90,13 @@ public final class PeerListener: @unchecked Sendable {
         refusedCount += 1
         continue
       }
-      var refusal = ledger.admit(remote.source)
+      let isRated = !remote.isLoopback
+      var refusal = ledger.admit(remote.source, isRated: isRated, at: monotonicNow())
       if refusal == .handshakesTotal, let oldest = handshaking.first {
         // Whoever dials and says nothing must not keep out those who have something to say.
         oldest.abort(TransportError(.resources, "too many handshakes at a time"))
         refusedCount += 1
-        refusal = ledger.admit(remote.source)
+        refusal = ledger.admit(remote.source, isRated: isRated, at: monotonicNow())
       }
       guard refusal == nil else {
         Glibc.close(accepted)
@@ -118,7 +119,7 @@ public final class PeerListener: @unchecked Sendable {
       self?.ledger.handshakeOver(source)
       self?.handshaking.removeAll { $0 === connection }
     }
-    connection.onOver = { [weak self] in self?.ledger.over(source) }
+    connection.onOver = { [weak self] in self?.ledger.over(source, at: monotonicNow()) }
     connection.setHandlers(onConnection(connection))
     connection.adopt(SocketChannel(descriptor: accepted, queue: context.queue))
   }

@@ -70,6 +70,12 @@ struct SocketAddress: Sendable {
     return Array(bytes[8..<16])
   }
 
+  /// Whether it is this very machine: 127.0.0.0/8 or ::1.
+  var isLoopback: Bool {
+    if let ipv4 { return ipv4[0] == 127 }
+    return family == AF_INET6 && bytes.count >= 24 && bytes[8..<23].allSatisfy { $0 == 0 } && bytes[23] == 1
+  }
+
   private var ipv4: [UInt8]? {
     if family == AF_INET, bytes.count >= 8 { return Array(bytes[4..<8]) }
     guard family == AF_INET6, bytes.count >= 24, bytes[8..<18].allSatisfy({ $0 == 0 }), bytes[18] == 0xFF,

@@ -342,25 +342,3 @@ private func openAndClose() async throws -> [WeakReference] {
   let objects: [AnyObject] = [connection, remote, dialled, listener, server.context, client.context]
   return objects.map { WeakReference(object: $0) }
 }
-
-@Suite struct AcceptLedgerTests {
-  @Test("counts by source and in all, and forgets a source without connections")
-  func counts() {
-    var limits = PeerLimits()
-    limits.handshakesTotal = 5
-    var ledger = AcceptLedger(limits: limits)
-    for _ in 0..<4 { #expect(ledger.admit([1]) == nil) }
-    #expect(ledger.admit([1]) == .handshakesPerSource)
-    #expect(ledger.admit([2]) == nil)
-    #expect(ledger.admit([3]) == .handshakesTotal)
-    for _ in 0..<4 { ledger.handshakeOver([1]) }
-    for _ in 0..<4 {
-      #expect(ledger.admit([1]) == nil)
-      ledger.handshakeOver([1])
-    }
-    #expect(ledger.admit([1]) == .livePerSource)
-    for _ in 0..<8 { ledger.over([1]) }
-    #expect(ledger.sourceCount == 1 && ledger.live == 1 && ledger.handshakes == 1)
-    #expect(ledger.admit([1]) == nil)
-  }
-}
