@@ -170,10 +170,10 @@ extension Exchange {
     serve.nextWant += UInt32(items.count)
     var open: [UInt32: WantItem] = [:]
     var wire: [Message.Want.Item] = []
-    for (index, item) in items.enumerated() {
-      let chained = item.chained && !serve.unchained.contains(item.log)
+    for (index, var item) in items.enumerated() {
+      item.chained = item.chained && !serve.unchained.contains(item.log)
       open[first + UInt32(index)] = item
-      wire.append(.init(log: LogName(item.log), from: item.from, to: item.to, chained: chained))
+      wire.append(.init(log: LogName(item.log), from: item.from, to: item.to, chained: item.chained))
     }
     pull = .fetching(Fetch(open: open, known: open))
     return send(

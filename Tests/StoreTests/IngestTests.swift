@@ -137,6 +137,29 @@ import Testing
     #expect(try early.held(log.log).isEmpty)
   }
 
+  @Test("what chains to another branch than ours is nobody's fault; an answer that contradicts itself is its sender's")
+  func otherBranches() throws {
+    let (_, log, store) = try world(5, events: 20, chunkAbout: 1 << 40)
+    var other = log.fork(at: 4, seed: 77)
+    other.grow(16, chunkAbout: 1 << 40)
+    #expect(try store.ingest([log.stretch(11...20)]) == [.stored(10)])
+    #expect(try store.ingest([other.stretch(6...10, .neighbour)]) == [.unproven])
+    // With a header that proves it, the other branch is followed down to the fork, though nothing of it is stored.
+    #expect(try store.ingest([other.stretch(13...20)]) == [.secondSegment(stored: 0)])
+    #expect(try store.ingest([other.stretch(8...12, .neighbour)]) == [.secondSegment(stored: 0)])
+    #expect(try store.ingest([log.stretch(3...10, .neighbour)]) == [.stored(8)])
+    #expect(try store.ingest([other.stretch(3...7, .neighbour)]) == [.fork(stored: 0)])
+    #expect(try store.log(log.log)?.end == .frozen(cut: SequenceNumber(5), previous: log.hashes[3]))
+    let (_, sound, second) = try world(6, events: 20, chunkAbout: 1 << 40)
+    var third = sound.fork(at: 4, seed: 78)
+    third.grow(16, chunkAbout: 1 << 40)
+    let outcomes = try second.ingest([sound.stretch(11...20), third.stretch(6...10, .neighbour)])
+    guard outcomes[0] == .stored(10), case .badBytes = outcomes[1] else {
+      Issue.record("\(outcomes)")
+      return
+    }
+  }
+
   @Test("pieces in any cut, newest first, with gaps, overlaps and repeats, give the naive twin's log and rows")
   func pieces() throws {
     for seed in 0..<UInt64(25) {

@@ -245,6 +245,7 @@ extension StoreBridge {
 
   private func ingest(_ bodies: [[UInt8]], _ wants: [UInt32: WantItem]) throws -> IngestResult {
     var received: [ReceivedStretch] = []
+    var answered: [WantItem] = []
     var result = IngestResult(events: 0, bad: false)
     for body in bodies {
       guard let parts = try? RunBody.decode(body) else {
@@ -252,18 +253,22 @@ extension StoreBridge {
         break
       }
       for (number, envelope) in parts {
-        guard let log = wants[number]?.log, let person = try store.identity(of: log)?.person else {
+        guard let want = wants[number], let person = try store.identity(of: want.log)?.person else {
           result.bad = true
           break
         }
-        received.append(ReceivedStretch(person: person, log: log, envelope: envelope))
+        received.append(ReceivedStretch(person: person, log: want.log, envelope: envelope))
+        answered.append(want)
       }
     }
-    for (stretch, outcome) in zip(received, try ingestPastDamage(received)) {
+    for ((stretch, want), outcome) in zip(zip(received, answered), try ingestPastDamage(received)) {
       switch outcome {
       case .stored(let count), .ruleBreak(_, let count), .fork(let count), .secondSegment(let count):
         result.events += count
       case .badBytes: result.bad = true
+      case .needsPrevious where stretch.envelope.first > .first && !want.chained:
+        // Eight bytes where all 32 were asked for.
+        result.bad = true
       case .needsPrevious: result.unchained.insert(stretch.log)
       case .notYet: result.postponed.insert(stretch.log)
       case .duplicate, .notAuthorized, .unproven, .beyondEnd: break

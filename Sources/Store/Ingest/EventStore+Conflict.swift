@@ -87,6 +87,16 @@ extension EventStore {
     }
   }
 
+  /// A stretch of the suspect branch is not stored, for nothing would prove it to others: it leads the suspect further
+  /// down, towards the place where the branch leaves the log.
+  func follow(
+    _ incoming: Incoming, _ conflict: Conflict?, in entry: LogEntry, horizon: Timestamp
+  ) throws -> IngestOutcome {
+    if let conflict, case .fork = conflict { return try resolve(conflict, incoming, in: entry, horizon: horizon) }
+    try suspect(entry, incoming)
+    return try resolveSuspect(entry) ? .fork(stored: 0) : .secondSegment(stored: 0)
+  }
+
   private func secondSegment(_ outcome: IngestOutcome) throws -> IngestOutcome {
     if case .stored(let count) = outcome { .secondSegment(stored: count) } else { outcome }
   }

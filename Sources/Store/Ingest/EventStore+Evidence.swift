@@ -57,6 +57,7 @@ extension EventStore {
       }
       return false
     }
+    let parted = try part(entry, partedBy: evidence)
     let insert = try database.statement(
       "INSERT OR REPLACE INTO evidence(lid, cut, previous, bytes) VALUES(?,?,?,?)")
     insert.bind(entry.lid, at: 0)
@@ -65,20 +66,35 @@ extension EventStore {
     insert.bind(evidence.encoded, at: 3)
     try insert.run()
     guard entry.revocation == nil else { return false }
-    try end(entry, by: evidence)
+    try end(entry, by: evidence, parted)
     return true
   }
 
-  private func end(_ entry: LogEntry, by evidence: Evidence) throws {
+  /// The stored chunk that the cut of evidence goes through, as a suspect, where it is of another branch than the
+  /// evidence. What would be left of it has no signature and could never show where the two part; so it goes as a whole,
+  /// and its events that are common to both come again with those of the evidence's branch.
+  private func part(_ entry: LogEntry, partedBy evidence: Evidence) throws -> Suspect? {
+    guard evidence.cut > .first, let held = try hash(entry, at: evidence.cut - 1), held != evidence.previous else {
+      return nil
+    }
+    let part = try part(entry, containing: evidence.cut - 1)
+    guard part.place != .tail, part.last >= evidence.cut,
+      let branch = try branch(entry, nil, from: part.first, through: evidence.cut - 1)
+    else { return nil }
+    return Suspect(first: part.first, previous: part.stretch.previous, branch: branch)
+  }
+
+  private func end(_ entry: LogEntry, by evidence: Evidence, _ parted: Suspect?) throws {
     entry.end = .frozen(cut: evidence.cut, previous: evidence.previous)
     if let want = entry.want, want.sequence >= evidence.cut { entry.want = nil }
     markDirty(entry)
-    try truncate(entry, from: evidence.cut)
+    try truncate(entry, from: parted?.first ?? evidence.cut)
     if let known = try storedSuspect(entry),
       known.first > evidence.cut || known.first == evidence.cut && known.previous == evidence.previous
     {
       try dropSuspect(entry)
     }
+    if let parted { try suspect(entry, first: parted.first, previous: parted.previous, parted.branch) }
     guard evidence.cut > .first, let held = try hash(entry, at: evidence.cut - 1), held != evidence.previous else {
       return
     }
@@ -111,7 +127,7 @@ extension EventStore {
     } else {
       // The revocation fell with its root. What was taken on its word is judged like any other log again.
       entry.end = nil
-      if let evidence = try storedEvidence(entry) { try end(entry, by: evidence) }
+      if let evidence = try storedEvidence(entry) { try end(entry, by: evidence, part(entry, partedBy: evidence)) }
       try judgeAgain(entry)
     }
   }
@@ -163,8 +179,9 @@ extension EventStore {
     return try header(entry, at: sequence)
   }
 
-  /// Headers from `start` to the first signature at or after `end`: the incoming stretch's own where it has them, the
-  /// held ones elsewhere, and where the log was cut those of the evidence that cut it. Nil without a signature in reach.
+  /// Headers from `start` to the first signature at or after `end`: the incoming stretch's own where it has them, else
+  /// what chains to them: the held ones, and where these end, those of the suspect branch or of the evidence that cut
+  /// the log. Nil without a signature in reach.
   func branch(
     _ entry: LogEntry, _ incoming: Incoming?, from start: SequenceNumber, through end: SequenceNumber
   ) throws -> Evidence.Branch? {
@@ -176,7 +193,7 @@ extension EventStore {
         if sequence >= end, let signature = self.signature(incoming, at: sequence) {
           return Evidence.Branch(headers: headers, signature: signature)
         }
-      } else if let header = try header(entry, at: sequence) {
+      } else if let header = try header(entry, at: sequence), headers.last.map({ header.previous == $0.hash }) ?? true {
         headers.append(header)
         if sequence >= end, let signature = try signature(entry, at: sequence) {
           return Evidence.Branch(headers: headers, signature: signature)
@@ -186,11 +203,19 @@ extension EventStore {
       }
       sequence = sequence + 1
     }
-    guard let known = try storedEvidence(entry), let rest = continuation(known), known.cut == sequence,
-      headers.last.map({ $0.hash == known.previous }) ?? false,
-      headers.count + rest.headers.count <= Evidence.branchCountMaximum
-    else { return nil }
-    return Evidence.Branch(headers: headers + rest.headers, signature: rest.signature)
+    func completed(by rest: Evidence.Branch) -> Evidence.Branch? {
+      guard let last = headers.last, let next = rest.headers.first, next.previous == last.hash,
+        headers.count + rest.headers.count <= Evidence.branchCountMaximum
+      else { return nil }
+      return Evidence.Branch(headers: headers + rest.headers, signature: rest.signature)
+    }
+    if let known = try storedSuspect(entry), known.first == sequence, let whole = completed(by: known.branch) {
+      return whole
+    }
+    if let known = try storedEvidence(entry), known.cut == sequence, let rest = continuation(known) {
+      return completed(by: rest)
+    }
+    return nil
   }
 
   private func signature(_ incoming: Incoming, at sequence: SequenceNumber) -> Signature? {
@@ -268,7 +293,12 @@ extension EventStore {
     }
     for (index, header) in suspect.branch.headers.enumerated() {
       let sequence = suspect.first + index
-      guard let held = try self.header(entry, at: sequence) else { break }
+      guard let held = try self.header(entry, at: sequence) else {
+        // In a gap, or below the cut, the events that come may still be others.
+        let last = entry.isFrozen ? entry.lastAllowed : entry.top?.last ?? SequenceNumber(0)
+        if sequence <= last { return false }
+        break
+      }
       if held == header { continue }
       let theirs = Evidence.Branch(
         headers: Array(suspect.branch.headers[index...]), signature: suspect.branch.signature)

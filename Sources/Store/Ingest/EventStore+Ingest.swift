@@ -9,11 +9,17 @@ extension EventStore {
   public func ingest(_ stretches: [ReceivedStretch]) throws -> [IngestOutcome] {
     try write {
       let horizon = environment.now().advanced(milliseconds: options.futureMaximum)
-      return try stretches.map { try take($0, horizon: horizon) }
+      var above: AnsweredAbove?
+      return try stretches.map { try take($0, after: &above, horizon: horizon) }
     }
   }
 
-  private func take(_ received: ReceivedStretch, horizon: Timestamp) throws -> IngestOutcome {
+  /// - Parameter above: about the stretch before this one, and then about this one.
+  private func take(
+    _ received: ReceivedStretch, after above: inout AnsweredAbove?, horizon: Timestamp
+  ) throws -> IngestOutcome {
+    let before = above
+    above = nil
     guard let person = try storedPerson(received.person), person.record.isAuthor(received.log) else {
       return .notAuthorized
     }
@@ -23,9 +29,10 @@ extension EventStore {
     let entry =
       known ?? LogEntry(lid: 0, key: received.log, pid: person.pid, person: received.person)
     if known == nil { entry.end = person.record.revocation(of: received.log).map { .revoked($0) } }
-    switch try check(received, of: entry) {
+    switch try check(received, of: entry, after: before) {
     case .refused(let outcome): return outcome
     case .holds(let incoming):
+      above = AnsweredAbove(log: received.log, first: incoming.first, previous: incoming.stretch.previous)
       let target = try known ?? makeEntry(received.log, person: received.person, pid: person.pid)
       if known == nil { target.end = entry.end }
       return try place(incoming, in: target, horizon: horizon)
@@ -46,9 +53,9 @@ extension EventStore {
       case .holds(let front): incoming = front
       }
     }
-    if let conflict = try conflict(of: incoming, with: entry) {
-      return try resolve(conflict, incoming, in: entry, horizon: horizon)
-    }
+    let conflict = try conflict(of: incoming, with: entry)
+    if incoming.isOfSuspect { return try follow(incoming, conflict, in: entry, horizon: horizon) }
+    if let conflict { return try resolve(conflict, incoming, in: entry, horizon: horizon) }
     return try join(incoming, to: entry, horizon: horizon)
   }
 
@@ -75,7 +82,8 @@ extension EventStore {
     var evidence: Evidence?
     if let broken = judged.broken {
       evidence = try makeEvidence(ofRuleBreakAt: broken.sequence, incoming, entry)
-      if evidence == nil { return .badBytes("a header that breaks the rule of \(broken.rule), without a signature") }
+      // The author's doing, but no signature in reach says so to others: the next stretch above may bring one.
+      if evidence == nil { return .unproven }
     }
     var count = 0
     if goodEnd >= incoming.first {

@@ -50,6 +50,8 @@ struct Incoming {
   var lastSignature: Signature?
   /// Of a tail: each event's; only the last was verified.
   var signatures: [Signature]?
+  /// Nothing but a suspect branch says that it is authentic.
+  var isOfSuspect = false
 
   var first: SequenceNumber { stretch.first }
   var last: SequenceNumber { stretch.last }
@@ -73,9 +75,20 @@ enum ProofCheck {
   case refused(IngestOutcome)
 }
 
+/// Where the stretch before one in the same answer begins, and the event that it names there: a `neighbour` that
+/// follows must be that event, whatever is held here.
+struct AnsweredAbove {
+  var log: LogID
+  var first: SequenceNumber
+  var previous: EventHash
+}
+
 extension EventStore {
   /// Bounded decompression, headers rebuilt, chain, proof (DESIGN §7, On arrival). Changes nothing.
-  func check(_ received: ReceivedStretch, of entry: LogEntry) throws -> ProofCheck {
+  ///
+  /// What does not meet what is held here is no fault of the peer, who may hold another branch of the log; what
+  /// contradicts itself is.
+  func check(_ received: ReceivedStretch, of entry: LogEntry, after above: AnsweredAbove?) throws -> ProofCheck {
     let envelope = received.envelope
     guard envelope.count >= 1, envelope.last <= .maximum else { return .refused(.badBytes("sequence out of range")) }
     let previous: EventHash
@@ -98,35 +111,34 @@ extension EventStore {
     }
     var incoming = Incoming(stretch: stretch, block: block.isCompact ? block : nil)
     let last = stretch.count - 1
+    // Eight equal bytes may belong to two events, if the author searched for them.
+    var isPreviousGuessed = false
+    if case .prefix = envelope.previous { isPreviousGuessed = envelope.first > .first }
+    let isUnsigned = IngestOutcome.badBytes("the signature does not hold")
     switch envelope.proof {
     case .lastSignature(let signature):
-      guard stretch.isSigned(last, by: signature) else { return .refused(.badBytes("the signature does not hold")) }
+      guard stretch.isSigned(last, by: signature) else {
+        return .refused(isPreviousGuessed ? .needsPrevious : isUnsigned)
+      }
       incoming.lastSignature = signature
     case .everySignature(let signatures):
       guard signatures.count == stretch.count, stretch.isSigned(last, by: signatures[last]) else {
-        return .refused(.badBytes("the signature does not hold"))
+        return .refused(isPreviousGuessed ? .needsPrevious : isUnsigned)
       }
       incoming.lastSignature = signatures[last]
       incoming.signatures = signatures
-    case .neighbour:
-      guard let segment = entry.segments.first(where: { $0.first <= stretch.last + 1 && $0.last > stretch.last }) else {
-        return .refused(.unproven)
+    case .neighbour, .revocation, .evidence:
+      if try !isNamed(stretch.lastHash, at: stretch.last, by: envelope.proof, in: entry) {
+        if case .neighbour = envelope.proof, let above, above.log == received.log, above.first == stretch.last + 1,
+          above.previous != stretch.lastHash
+        {
+          return .refused(.badBytes("the stretch that it came with names another event"))
+        }
+        guard let suspect = try storedSuspect(entry), suspect.first == stretch.last + 1,
+          suspect.previous == stretch.lastHash
+        else { return .refused(.unproven) }
+        incoming.isOfSuspect = true
       }
-      let expected: EventHash?
-      if segment.first == stretch.last + 1 {
-        expected = segment.previous
-      } else {
-        expected = try hash(entry, at: stretch.last)
-      }
-      guard expected == stretch.lastHash else { return .refused(.badBytes("its neighbour names another event")) }
-    case .revocation:
-      guard let revocation = entry.revocation, revocation.sequence == stretch.last else { return .refused(.unproven) }
-      guard revocation.hash == stretch.lastHash else {
-        return .refused(.badBytes("the revocation names another event"))
-      }
-    case .evidence:
-      guard let known = try evidenceCut(entry), known.cut == stretch.last + 1 else { return .refused(.unproven) }
-      guard known.previous == stretch.lastHash else { return .refused(.badBytes("the evidence names another event")) }
     }
     // What a peer says about why a payload is missing is not trusted: to us it is not here yet.
     let hasForeignReason = stretch.payloads.contains {
@@ -140,5 +152,21 @@ extension EventStore {
       incoming.block = nil
     }
     return .holds(incoming)
+  }
+
+  /// Whether what a proof speaks of is held here, and names this event.
+  private func isNamed(
+    _ hash: EventHash, at sequence: SequenceNumber, by proof: StretchEnvelope.Proof, in entry: LogEntry
+  ) throws -> Bool {
+    switch proof {
+    case .lastSignature, .everySignature: return false
+    case .neighbour:
+      if entry.segments.contains(where: { $0.first == sequence + 1 && $0.previous == hash }) { return true }
+      return try self.hash(entry, at: sequence) == hash
+    case .revocation:
+      return entry.revocation.map { $0.sequence == sequence && $0.hash == hash } ?? false
+    case .evidence:
+      return try evidenceCut(entry).map { $0.cut == sequence + 1 && $0.previous == hash } ?? false
+    }
   }
 }
