@@ -37,24 +37,29 @@ CREATE TABLE segment(lid INTEGER, first INTEGER, last INTEGER NOT NULL, previous
 -- previous: the hash before the first event
 -- signature: of the last event; NULL where the event above, evidence or a revocation vouches for it
 -- raw_bytes: length of the columns before LZ4; 0 when block is the columns themselves
+-- wanted_until: NULL unless a payload in it was not had (absence 4); then until when the longest-lived of those is asked
+--           for, in ms since 1970: its id's time + ttl + 60 s, or 2^63 − 1 when it does not expire
 -- checksum: first 16 bytes of BLAKE2b-256(log ‖ first u64 ‖ count u64 ‖ raw_bytes u64 ‖ signature length u64 ‖
---           previous ‖ signature ‖ block), big endian
+--           wanted_until u64, 0 for NULL ‖ previous ‖ signature ‖ block), big endian
 CREATE TABLE chunk(rowid INTEGER PRIMARY KEY, lid INTEGER NOT NULL, first INTEGER NOT NULL,
   count INTEGER NOT NULL, previous BLOB NOT NULL, signature BLOB, raw_bytes INTEGER NOT NULL,
-  checksum BLOB NOT NULL, block BLOB NOT NULL);
+  wanted_until INTEGER, checksum BLOB NOT NULL, block BLOB NOT NULL);
 CREATE UNIQUE INDEX chunk_place ON chunk(lid, first);
+CREATE INDEX chunk_wanted ON chunk(lid, first, count, wanted_until) WHERE wanted_until IS NOT NULL;
 
 -- The events after the last closed chunk, each with its own signature. Log, previous and payload hash are derived.
 -- previous: the hash before the event, at the start of each run of rows only
 -- signature: NULL when it turned out false or was never had; verified: 0 until it was looked at
 -- absence: 0 the payload is here, otherwise why not (schemas/stretch.md), and payload is its hash
--- checksum: first 16 bytes of BLAKE2b-256(log ‖ seq u64 ‖ id, kind, flags, place, ttl, live, payload_bytes, absence as
---           u64 each ‖ length of previous u64 ‖ length of signature u64 ‖ previous ‖ signature ‖ payload)
+-- wanted_until: as in chunk
+-- checksum: first 16 bytes of BLAKE2b-256(log ‖ seq u64 ‖ id, kind, flags, place, ttl, live, payload_bytes, absence,
+--           wanted_until as u64 each ‖ length of previous u64 ‖ length of signature u64 ‖ previous ‖ signature ‖ payload)
 CREATE TABLE tail(lid INTEGER, seq INTEGER, previous BLOB, id INTEGER NOT NULL, kind INTEGER NOT NULL,
   flags INTEGER NOT NULL, place INTEGER NOT NULL, ttl INTEGER NOT NULL, live INTEGER NOT NULL,
-  signature BLOB, verified INTEGER NOT NULL, absence INTEGER NOT NULL, payload_bytes INTEGER NOT NULL,
-  payload BLOB NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY(lid, seq)) WITHOUT ROWID;
+  signature BLOB, verified INTEGER NOT NULL, absence INTEGER NOT NULL, wanted_until INTEGER,
+  payload_bytes INTEGER NOT NULL, payload BLOB NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY(lid, seq)) WITHOUT ROWID;
 CREATE INDEX tail_unverified ON tail(lid, seq) WHERE verified = 0;
+CREATE INDEX tail_wanted ON tail(lid, seq, wanted_until) WHERE wanted_until IS NOT NULL;
 
 -- The proof with the lowest cut that is known of a log (schemas/event.md). It is kept when a revocation outranks it.
 CREATE TABLE evidence(lid INTEGER PRIMARY KEY, cut INTEGER NOT NULL, previous BLOB NOT NULL,

@@ -192,12 +192,16 @@ extension EventHeader {
     payload.count == Int(payloadBytes) && Digest(hashing: payload) == payloadHash
   }
 
-  /// Expired := id time + ttl + 60 s < now, by the store's own clock (DESIGN §10).
+  /// The last moment at which the event has not expired: id time + ttl + 60 s (DESIGN §10). Nil when it never does.
   /// No bytes of a header can overflow here: an id holds less than 2⁴³ ms, a ttl less than 2⁴³.
   @inlinable
-  public func isExpired(at now: Timestamp) -> Bool {
-    ttl > 0 && id.time.milliseconds + Int64(ttl) * 1000 + 60_000 < now.milliseconds
+  public var lastsUntil: Timestamp? {
+    ttl > 0 ? id.time.advanced(milliseconds: Int64(ttl) * 1000 + 60_000) : nil
   }
+
+  /// By the store's own clock.
+  @inlinable
+  public func isExpired(at now: Timestamp) -> Bool { lastsUntil.map { $0 < now } ?? false }
 
   /// The time under which a post is shown: its own date where it has one, never after its id (DESIGN §6).
   @inlinable

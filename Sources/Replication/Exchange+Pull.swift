@@ -86,7 +86,10 @@ extension Exchange {
       if missing == 0, merging == 1 { return evidenceDone(digest) }
       pull = .evidence(digest, missing: missing, merging: merging - 1)
       return []
-    case (.wants, .wants(let items)): return fetch(items)
+    case (.wants, .wants(let items, let lacksPayloads)):
+      guard items.isEmpty else { return fetch(items) }
+      report.lacksPayloads = lacksPayloads
+      return finishPull()
     default: return misfit(reply)
     }
   }
@@ -160,11 +163,12 @@ extension Exchange {
     }
     pull = .wants
     return ask(
-      .openWants(newest: options.newest, excluding: serve.refused, itemsMaximum: MessageLimits.wantItems), for: .pull)
+      .openWants(
+        newest: options.newest, excluding: serve.refused, asked: serve.asked, answered: serve.answered,
+        itemsMaximum: MessageLimits.wantItems), for: .pull)
   }
 
   private mutating func fetch(_ items: [WantItem]) -> [Effect] {
-    guard !items.isEmpty else { return finishPull() }
     report.roundTrips += 1
     let first = serve.nextWant
     serve.nextWant += UInt32(items.count)
@@ -173,6 +177,7 @@ extension Exchange {
     for (index, var item) in items.enumerated() {
       item.chained = item.chained && !serve.unchained.contains(item.log)
       open[first + UInt32(index)] = item
+      serve.asked.insert(item.from...item.to, of: item.log)
       wire.append(.init(log: LogName(item.log), from: item.from, to: item.to, chained: item.chained))
     }
     pull = .fetching(Fetch(open: open, known: open))
@@ -206,6 +211,9 @@ extension Exchange {
       guard let item = fetch.open.removeValue(forKey: number) else {
         return close(.fault("an end of want \(number), which is not open"), saying: .fault)
       }
+      if code == .complete || code == .damaged { serve.answered.insert(item.from...item.to, of: item.log) }
+      // What is asked for once may come without anything new as often as it is asked for.
+      if item.isHeld { serve.barrenBytes = 0 }
       switch code {
       case .complete: break
       case .budget: report.limited = true
@@ -253,8 +261,8 @@ extension Exchange {
 
   private mutating func fetchedIfDone() -> [Effect] {
     guard case .fetching(let fetch) = pull, fetch.open.isEmpty, fetch.backlog.isEmpty, !fetch.storing else { return [] }
-    // A peer that ends every want without a single new event must not make us ask for ever.
-    serve.fetchedNothing += 1
+    // A peer that ends every want without a single new event must not make us ask for ever. Payloads are asked for once.
+    if fetch.known.values.contains(where: { !$0.isHeld }) { serve.fetchedNothing += 1 }
     if serve.fetchedNothing > 3 {
       for (_, item) in fetch.known.sorted(by: { $0.key < $1.key }) { refuse(item) }
     }
@@ -267,8 +275,10 @@ extension Exchange {
   /// Bytes of RUN without a new event after which a session ends: more than any backlog that holds some.
   private static let barrenMaximum = 64 << 20
 
-  /// Gives a log up for this session. It counts against `complete` only when this peer had named what is missing.
+  /// Gives a log up for this session. It counts against `complete` only when this peer had named what is missing. Nobody
+  /// named a missing payload, and a log that lacks one is not given up.
   private mutating func refuse(_ item: WantItem) {
+    guard !item.isHeld else { return }
     serve.refused.insert(item.log)
     if let head = offered[item.log.prefix64], item.from <= head, serve.undelivered.insert(item.log).inserted {
       report.notDelivered += 1
@@ -278,7 +288,8 @@ extension Exchange {
   mutating func finishPull() -> [Effect] {
     pull = .done
     saidDone = true
-    report.complete = !report.limited && report.notDelivered == 0 && options.newest == nil
+    report.complete =
+      !report.limited && report.notDelivered == 0 && !report.lacksPayloads && options.newest == nil
     return judgeStatement() + send(.done) + closeIfDone()
   }
 }

@@ -39,6 +39,10 @@ extension Exchange {
     /// Those of them of which it had named what is missing.
     var undelivered: Set<LogID> = []
     var unchained: Set<LogID> = []
+    /// What the peer was asked for, so that missing payloads in it are not asked for again.
+    var asked = LogRanges()
+    /// What of it the peer holds.
+    var answered = LogRanges()
     var fetchedNothing = 0
     /// RUN bytes since the last new event.
     var barrenBytes = 0

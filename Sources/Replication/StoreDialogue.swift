@@ -21,8 +21,9 @@ public enum StoreRequest: Hashable, Sendable {
   /// Keeps what the peer's logs show us to lack as durable wants; when given, moves the peer's cursor in the same
   /// transaction → `.compared`.
   case compareLogs(node: PublicKey, [LogDigest], advance: Cursor?)
-  /// The next ranges to ask for, newest first → `.wants`.
-  case openWants(newest: Int?, excluding: Set<LogID>, itemsMaximum: Int)
+  /// The next ranges to ask for, newest first → `.wants`. First the events that are missing, of all logs but those
+  /// excluded; when there are none, payloads that are missing from held events, outside of the ranges `asked` already.
+  case openWants(newest: Int?, excluding: Set<LogID>, asked: LogRanges, answered: LogRanges, itemsMaximum: Int)
   /// Stretches for a peer's wants, as one RUN body of about `bytesMaximum` → `.read`.
   case read([NumberedWant], bytesMaximum: Int)
   /// RUN bodies as received, with the wants they answer → `.ingested`.
@@ -43,7 +44,8 @@ public enum StoreReply: Hashable, Sendable {
   /// Whether the bytes were what they claimed; false is the peer's fault.
   case merged(valid: Bool)
   case compared(evidenceWanted: [LogName])
-  case wants([WantItem])
+  /// Whether a payload that is still wanted is missing in the ranges `answered` is told beside the ranges.
+  case wants([WantItem], lacksPayloads: Bool)
   case read(ReadResult)
   case ingested(IngestResult)
   case evidence([(LogID, [UInt8])])
@@ -60,7 +62,7 @@ public enum StoreReply: Hashable, Sendable {
     case (.records(let a), .records(let b)): a.elementsEqual(b) { $0.0 == $1.0 && $0.1 == $1.1 }
     case (.merged(let a), .merged(let b)): a == b
     case (.compared(let a), .compared(let b)): a == b
-    case (.wants(let a), .wants(let b)): a == b
+    case (.wants(let a, let c), .wants(let b, let d)): a == b && c == d
     case (.read(let a), .read(let b)): a == b
     case (.ingested(let a), .ingested(let b)): a == b
     case (.evidence(let a), .evidence(let b)): a.elementsEqual(b) { $0.0 == $1.0 && $0.1 == $1.1 }
@@ -224,12 +226,36 @@ public struct WantItem: Hashable, Sendable {
   public var to: SequenceNumber
   /// The asker holds the event before `from`, so eight bytes of its hash suffice.
   public var chained: Bool
+  /// The events are held, and payloads among them are missing.
+  public var isHeld: Bool
 
-  public init(log: LogID, from: SequenceNumber, to: SequenceNumber, chained: Bool) {
+  public init(log: LogID, from: SequenceNumber, to: SequenceNumber, chained: Bool, isHeld: Bool = false) {
     self.log = log
     self.from = from
     self.to = to
     self.chained = chained
+    self.isHeld = isHeld
+  }
+}
+
+/// Ranges of logs, kept as few as they can be.
+public struct LogRanges: Hashable, Sendable {
+  private var ranges: [LogID: [ClosedRange<SequenceNumber>]] = [:]
+
+  public init() {}
+
+  public mutating func insert(_ range: ClosedRange<SequenceNumber>, of log: LogID) {
+    var joined = range
+    ranges[log, default: []].removeAll { other in
+      guard other.lowerBound <= range.upperBound + 1, range.lowerBound <= other.upperBound + 1 else { return false }
+      joined = min(joined.lowerBound, other.lowerBound)...max(joined.upperBound, other.upperBound)
+      return true
+    }
+    ranges[log]!.append(joined)
+  }
+
+  public func overlaps(_ range: ClosedRange<SequenceNumber>, of log: LogID) -> Bool {
+    ranges[log]?.contains { $0.overlaps(range) } ?? false
   }
 }
 
@@ -272,7 +298,7 @@ public struct ReadResult: Hashable, Sendable {
 }
 
 public struct IngestResult: Hashable, Sendable {
-  /// Events that were new.
+  /// Events that were new, and held ones whose missing payload came.
   public var events: Int
   /// Whether bytes met no proof or could not be read: the peer's fault.
   public var bad: Bool

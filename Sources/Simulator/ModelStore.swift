@@ -5,7 +5,7 @@ public import Primitives
 public import Replication
 
 /// A store of sets in memory that answers a session's questions by the book: the naive twin of the real one. An event is
-/// its number; a RUN body is a list of (want, from, to).
+/// its number; a RUN body is a list of (want, from, to, count, numbers of so many events without payload).
 public final class ModelStore: StoreAnswering {
   public let node: PublicKey
   public var instance: UInt64
@@ -17,13 +17,15 @@ public final class ModelStore: StoreAnswering {
   var cookie: UInt64
   var cursors: [PublicKey: Cursor] = [:]
   var interests: [PublicKey: [PersonID]] = [:]
-  var reads = 0
+  public private(set) var reads = 0
   /// Stretches of at most this many events in one body.
   public var bodyEvents = 100
 
   public struct Log {
     public var person: PersonID
     public var held: Set<UInt64> = []
+    /// Held events whose payload is missing and wanted.
+    public var lacking: Set<UInt64> = []
     var want: UInt64 = 0
     var change: UInt64 = 0
   }
@@ -42,6 +44,12 @@ public final class ModelStore: StoreAnswering {
     var log = logs[person.cast()] ?? Log(person: person)
     log.held.formUnion(events)
     logs[person.cast()] = log
+    touch(log: person.cast())
+  }
+
+  /// Loses payloads, in a way that this store does not judge itself.
+  public func lose(_ person: PersonID, _ events: Range<UInt64>) {
+    logs[person.cast()]!.lacking.formUnion(logs[person.cast()]!.held.intersection(events))
     touch(log: person.cast())
   }
 
@@ -68,7 +76,7 @@ public final class ModelStore: StoreAnswering {
       return .opened(
         SelfView(
           instance: instance, mark: mark, interests: follows.sorted(), statement: nil,
-          hasOpenWants: logs.values.contains { !gap($0).isEmpty }),
+          hasOpenWants: logs.values.contains { !gap($0).isEmpty || !$0.lacking.isEmpty }),
         PeerMemory(cursor: cursors[peer], interests: interests[peer].map { Exchange.hash(of: $0) }))
     case .rememberInterests(let peer, let persons):
       interests[peer] = persons
@@ -113,7 +121,7 @@ public final class ModelStore: StoreAnswering {
       }
       if let advance { cursors[peer] = advance }
       return .compared(evidenceWanted: [])
-    case .openWants(_, let excluded, let maximum):
+    case .openWants(_, let excluded, let asked, let answered, let maximum):
       var items: [WantItem] = []
       for (id, log) in logs.sorted(by: { $0.key < $1.key }) where !excluded.contains(id) && follows.contains(log.person)
       {
@@ -124,7 +132,19 @@ public final class ModelStore: StoreAnswering {
         items.append(
           WantItem(log: id, from: SequenceNumber(low), to: SequenceNumber(top), chained: log.held.contains(low - 1)))
       }
-      return .wants(Array(items.prefix(maximum)))
+      if !items.isEmpty { return .wants(Array(items.prefix(maximum)), lacksPayloads: false) }
+      var lacks = false
+      for (id, log) in logs.sorted(by: { $0.key < $1.key }) where follows.contains(log.person) {
+        for event in log.lacking.sorted(by: >) {
+          let range = SequenceNumber(event)...SequenceNumber(event)
+          if !asked.overlaps(range, of: id) {
+            items.append(WantItem(log: id, from: range.lowerBound, to: range.upperBound, chained: false, isHeld: true))
+          } else if answered.overlaps(range, of: id) {
+            lacks = true
+          }
+        }
+      }
+      return .wants(Array(items.prefix(maximum)), lacksPayloads: lacks)
     case .read(let wants, _): return .read(read(wants))
     case .ingest(let bodies, let wants):
       var events = 0
@@ -133,11 +153,18 @@ public final class ModelStore: StoreAnswering {
         while !reader.isAtEnd {
           guard let number = try? reader.varint(), let from = try? reader.varint(), let to = try? reader.varint(),
             from <= to,
-            to < 1_000_000, let want = wants[UInt32(truncatingIfNeeded: number)]
+            to < 1_000_000, let want = wants[UInt32(truncatingIfNeeded: number)], let count = try? reader.varint(),
+            let lacking = try? (0..<min(count, 1_000_000)).map({ _ in try reader.varint() })
           else { return .ingested(IngestResult(events: events, bad: true)) }
-          let before = logs[want.log]!.held.count
-          logs[want.log]!.held.formUnion(from...to)
-          events += logs[want.log]!.held.count - before
+          var log = logs[want.log]!
+          let new = Set(from...to).subtracting(log.held)
+          let filled = log.lacking.intersection(from...to).subtracting(lacking)
+          log.held.formUnion(new)
+          log.lacking.formUnion(new.intersection(lacking))
+          log.lacking.subtract(filled)
+          guard !new.isEmpty || !filled.isEmpty else { continue }
+          events += new.count + filled.count
+          logs[want.log] = log
           touch(log: want.log)
         }
       }
@@ -176,6 +203,9 @@ public final class ModelStore: StoreAnswering {
       body.varint(UInt64(want.number))
       body.varint(low)
       body.varint(top)
+      let lacking = log!.value.lacking.filter { (low...top).contains($0) }.sorted()
+      body.varint(UInt64(lacking.count))
+      for event in lacking { body.varint(event) }
       if held.count == Int(top - low + 1) {
         result.ended[want.number] = top - low == UInt64(want.item.to - want.item.from) ? .complete : .notHad
       } else {

@@ -292,6 +292,7 @@ extension EventStore {
   }
 
   /// What is missing of the logs of `persons`, up to the newest heads that anybody named; in each log newest first.
+  /// Payloads that are missing from held events are not among it: see `forEachMissingPayload`.
   ///
   /// - Parameters:
   ///   - limit: at most that many requests.
@@ -322,9 +323,16 @@ extension EventStore {
     return requests
   }
 
-  /// Whether nothing is missing of the logs of `persons` up to the newest heads that anybody named.
+  /// Whether nothing is missing of the logs of `persons` up to the newest heads that anybody named: no event, and no
+  /// payload that is still wanted.
   public func isComplete(_ persons: some Collection<PersonID>) throws -> Bool {
-    try openWants(of: persons, limit: 1).isEmpty
+    guard try openWants(of: persons, limit: 1).isEmpty else { return false }
+    var isComplete = true
+    try forEachMissingPayload(of: persons) { _ in
+      isComplete = false
+      return false
+    }
+    return isComplete
   }
 
   /// The missing ranges of one log, newest first.

@@ -27,16 +27,18 @@ enum Schema {
     """
     CREATE TABLE chunk(rowid INTEGER PRIMARY KEY, lid INTEGER NOT NULL, first INTEGER NOT NULL, \
     count INTEGER NOT NULL, previous BLOB NOT NULL, signature BLOB, raw_bytes INTEGER NOT NULL, \
-    checksum BLOB NOT NULL, block BLOB NOT NULL)
+    wanted_until INTEGER, checksum BLOB NOT NULL, block BLOB NOT NULL)
     """,
     "CREATE UNIQUE INDEX chunk_place ON chunk(lid, first)",
+    "CREATE INDEX chunk_wanted ON chunk(lid, first, count, wanted_until) WHERE wanted_until IS NOT NULL",
     """
     CREATE TABLE tail(lid INTEGER, seq INTEGER, previous BLOB, id INTEGER NOT NULL, kind INTEGER NOT NULL, \
     flags INTEGER NOT NULL, place INTEGER NOT NULL, ttl INTEGER NOT NULL, live INTEGER NOT NULL, \
-    signature BLOB, verified INTEGER NOT NULL, absence INTEGER NOT NULL, payload_bytes INTEGER NOT NULL, \
-    payload BLOB NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY(lid, seq)) WITHOUT ROWID
+    signature BLOB, verified INTEGER NOT NULL, absence INTEGER NOT NULL, wanted_until INTEGER, \
+    payload_bytes INTEGER NOT NULL, payload BLOB NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY(lid, seq)) WITHOUT ROWID
     """,
     "CREATE INDEX tail_unverified ON tail(lid, seq) WHERE verified = 0",
+    "CREATE INDEX tail_wanted ON tail(lid, seq, wanted_until) WHERE wanted_until IS NOT NULL",
     """
     CREATE TABLE evidence(lid INTEGER PRIMARY KEY, cut INTEGER NOT NULL, previous BLOB NOT NULL, \
     bytes BLOB NOT NULL)

@@ -60,6 +60,7 @@ import Transport
       report.roundTrips = 3
       report.complete = index % 2 == 0
       report.limited = index % 3 == 0
+      report.lacksPayloads = index % 4 == 0
       report.notDelivered = 2
       report.runBytes = 1 << 40
       report.device = index == 1 ? key : nil

@@ -117,6 +117,89 @@ import Testing
     #expect(duet.exchanges[0].report.complete)
   }
 
+  @Test("a payload that one peer does not have is asked for once a session, and comes from the next")
+  func missingPayloads() throws {
+    let a = ModelStore(seed: 1, follows: [Self.people[0]])
+    let b = ModelStore(seed: 2)
+    let c = ModelStore(seed: 3)
+    for store in [b, c] { store.author(Self.people[0], events: 1..<60) }
+    b.lose(Self.people[0], 10..<14)
+    b.lose(Self.people[0], 30..<31)
+    // The first session brings the events, the second has nothing new and asks once more.
+    for session in 0..<2 {
+      let reads = b.reads
+      var duet = Duet(a, b)
+      try duet.run()
+      #expect(duet.endings == [.finished, .finished])
+      let report = duet.exchanges[0].report
+      #expect(b.reads == reads + 1)
+      #expect(report.events == (session == 0 ? 59 : 0))
+      #expect(report.lacksPayloads && !report.complete && report.notDelivered == 0)
+      #expect(a.logs[Self.people[0].cast()]?.lacking == [10, 11, 12, 13, 30])
+    }
+    var duet = Duet(a, c)
+    try duet.run()
+    #expect(duet.exchanges[0].report.events == 5)
+    #expect(duet.exchanges[0].report.complete && !duet.exchanges[0].report.lacksPayloads)
+    #expect(a.digest == c.digest)
+    #expect(a.logs[Self.people[0].cast()]?.lacking == [])
+    duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.exchanges[0].report.complete)
+  }
+
+  @Test("a payload that came to a peer which had not had it is named as a change")
+  func filledPayload() throws {
+    let a = ModelStore(seed: 1, follows: [Self.people[0]])
+    let b = ModelStore(seed: 2, follows: [Self.people[0]])
+    let c = ModelStore(seed: 3)
+    for store in [b, c] { store.author(Self.people[0], events: 1..<60) }
+    b.lose(Self.people[0], 10..<14)
+    for (store, other) in [(a, b), (b, c)] {
+      var duet = Duet(store, other)
+      try duet.run()
+    }
+    var duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.exchanges[0].report.tier == .changes)
+    #expect(duet.exchanges[0].report.events == 4)
+    #expect(duet.exchanges[0].report.complete)
+  }
+
+  @Test("missing payloads of a log that the peer does not hold say nothing of what it named")
+  func unrelatedPayloads() throws {
+    let a = ModelStore(seed: 1, follows: Array(Self.people[..<2]))
+    let b = ModelStore(seed: 2)
+    a.author(Self.people[0], events: 1..<60)
+    a.lose(Self.people[0], 10..<14)
+    b.author(Self.people[1], events: 1..<9)
+    var duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.endings == [.finished, .finished])
+    #expect(duet.exchanges[0].report.events == 8)
+    #expect(duet.exchanges[0].report.complete)
+    #expect(duet.exchanges[0].report.notDelivered == 0)
+  }
+
+  @Test("a peer that has payloads of none of many rows is asked about each once, however much it sends for that")
+  func manyMissing() throws {
+    let a = ModelStore(seed: 1, follows: Array(Self.people[..<2]))
+    let b = ModelStore(seed: 2)
+    for person in Self.people[..<2] { b.author(person, events: 1..<20_000) }
+    b.lose(Self.people[0], 1..<20_000)
+    b.bodyEvents = 5_000
+    var duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.endings == [.finished, .finished])
+    let reads = b.reads
+    duet = Duet(a, b)
+    try duet.run()
+    #expect(duet.endings == [.finished, .finished])
+    #expect(b.reads - reads < 20)
+    #expect(duet.exchanges[0].report.roundTrips == 6)
+    #expect(duet.exchanges[0].report.lacksPayloads && duet.exchanges[0].report.notDelivered == 0)
+  }
+
   @Test("pages follow each other until the last")
   func pages() throws {
     let a = ModelStore(seed: 1, follows: (0..<4200).map { PersonID(hashing: Array("many \($0)".utf8)) })

@@ -32,11 +32,14 @@ final class SimulatedPeer {
   private(set) var store: EventStore!
   private let environment: StorageEnvironment
 
-  init(seed: UInt64, interests: [PersonID]) {
+  private let wall: Timestamp
+
+  init(seed: UInt64, interests: [PersonID], wall: Timestamp = SimulatedPeer.wall) {
     disk = MemoryDisk(seed: seed)
     self.interests = interests
+    self.wall = wall
     let source = SharedRandom(seed)
-    environment = StorageEnvironment(disk: disk, random: { source.bytes($0) }, now: { SimulatedPeer.wall })
+    environment = StorageEnvironment(disk: disk, random: { source.bytes($0) }, now: { wall })
   }
 
   static let wall = Timestamp(milliseconds: 1_800_000_000_000)
@@ -45,14 +48,14 @@ final class SimulatedPeer {
   func open() -> any StoreAnswering {
     disk.crash()
     store = try! EventStore(writing: "tl.db", authority: .alone, environment: environment)
-    return StoreBridge(store: store, interests: { [interests] in interests }, now: { Self.wall })
+    return StoreBridge(store: store, interests: { [interests] in interests }, now: { [wall] in wall })
   }
 
-  func post(_ count: Int, by author: SimulatedAuthor, _ random: inout SeededRandom) throws {
+  func post(_ count: Int, by author: SimulatedAuthor, ttl: UInt32 = 0, _ random: inout SeededRandom) throws {
     try store.merge(author.record)
     let drafts = (0..<count).map { index in
       Draft(
-        .post(.init(text: "post \(index) of \(author.record.id.hex.prefix(6)) \(random.next())")), ttl: 0,
+        .post(.init(text: "post \(index) of \(author.record.id.hex.prefix(6)) \(random.next())")), ttl: ttl,
         salt: random.bytes(8))
     }
     _ = try store.append(drafts, by: author.author)
@@ -140,5 +143,100 @@ struct Scenario {
     }
     #expect(try Set((0..<5).map { _ in try trace(11) }).count == 1)
     #expect(try trace(11) != trace(12))
+  }
+}
+
+/// Three nodes and one author: A has every post, B all of them but some payloads, C nothing yet. Both serve one log.
+private struct MissingPayloads {
+  var world: World
+  let peers: [SimulatedPeer]
+  let log: LogID
+  /// Whose payloads B does not have: in closed chunks and in the tail.
+  static let lost = [3, 4, 200, 301].map { SequenceNumber($0) }
+  static let (a, b, c) = (0, 1, 2)
+
+  init(seed: UInt64, ttl: UInt32 = 0, wallOfC: Timestamp = SimulatedPeer.wall) throws {
+    var random = SeededRandom(seed: seed)
+    let author = try SimulatedAuthor(&random)
+    log = author.key.publicKey
+    peers = [SimulatedPeer.wall, SimulatedPeer.wall, wallOfC].enumerated().map {
+      SimulatedPeer(seed: seed &+ UInt64($0), interests: [author.record.id], wall: $1)
+    }
+    world = World(seed: seed)
+    for peer in peers { world.add(key: SigningKey(seed: random.bytes(32))!.publicKey) { peer.open() } }
+    try peers[Self.a].post(302, by: author, ttl: ttl, &random)
+    world.sync(Self.b, with: [Self.a])
+    world.run()
+    for sequence in Self.lost { #expect(try peers[Self.b].store.erase(log, sequence)) }
+    try peers[Self.c].store.merge(author.record)
+  }
+
+  /// What C's last session with the peer did; nil when there never was one.
+  mutating func sync(with peer: Int) -> ExchangeReport? {
+    world.sync(Self.c, with: [peer])
+    world.run()
+    return world.nodes[Self.c].ends.last?.report
+  }
+
+  func lacking(at peer: Int) throws -> [SequenceNumber] {
+    try peers[peer].store.events(log, .first...(.maximum)).filter { $0.payload.bytes == nil }.map(\.header.sequence)
+  }
+}
+
+@Suite struct MissingPayloadScenarioTests {
+  private typealias Nodes = MissingPayloads
+
+  @Test("what the first peer has no payload of comes from the second")
+  func fromTheNext() throws {
+    var nodes = try MissingPayloads(seed: 5)
+    for session in 0..<2 {
+      let last = nodes.sync(with: Nodes.b)
+      let report = try #require(last)
+      #expect(report.events == (session == 0 ? 302 : 0))
+      #expect(report.lacksPayloads && !report.complete && report.notDelivered == 0)
+      #expect(report.roundTrips <= 4)
+      #expect(try nodes.lacking(at: Nodes.c) == Nodes.lost)
+    }
+    let last = nodes.sync(with: Nodes.a)
+    #expect(last?.events == 4)
+    #expect(last?.complete == true)
+    #expect(try nodes.lacking(at: Nodes.c).isEmpty)
+    #expect(try nodes.peers[Nodes.c].store.verify(full: true).isEmpty)
+    let again = nodes.sync(with: Nodes.b)
+    #expect(again?.complete == true)
+  }
+
+  @Test("the other way round nothing is missing, and nothing is lost to the peer that lacks it")
+  func fromTheFirst() throws {
+    var nodes = try MissingPayloads(seed: 6)
+    for peer in [Nodes.a, Nodes.b] {
+      let report = nodes.sync(with: peer)
+      #expect(report?.complete == true)
+    }
+    #expect(try nodes.lacking(at: Nodes.c).isEmpty)
+  }
+
+  @Test("cuts, failed dials and crashes leave no want behind", arguments: 1...40)
+  func storm(seed: UInt64) throws {
+    var nodes = try MissingPayloads(seed: seed)
+    nodes.world.weather.cutRatio = 0.1
+    nodes.world.weather.crashRatio = 0.05
+    nodes.world.weather.dialFailureRatio = 0.1
+    for peer in [Nodes.b, Nodes.b, Nodes.a, Nodes.b, Nodes.a] { _ = nodes.sync(with: peer) }
+    nodes.world.weather = .init()
+    for peer in [Nodes.b, Nodes.a] { _ = nodes.sync(with: peer) }
+    #expect(try nodes.lacking(at: Nodes.c).isEmpty, "seed \(seed)")
+    #expect(try nodes.peers[Nodes.c].store.events(nodes.log, .first...(.maximum)).count == 302)
+  }
+
+  @Test("what has expired by the own clock is not asked for again")
+  func expired() throws {
+    var nodes = try MissingPayloads(
+      seed: 7, ttl: 3600, wallOfC: SimulatedPeer.wall.advanced(milliseconds: 2 * 3_600_000))
+    let first = nodes.sync(with: Nodes.b)
+    #expect(first?.complete == true)
+    let second = nodes.sync(with: Nodes.a)
+    #expect(second?.complete == true && second?.events == 0 && second?.runBytes == 0)
+    #expect(try nodes.lacking(at: Nodes.c) == Nodes.lost)
   }
 }

@@ -139,36 +139,10 @@ import Testing
     try person.record.revoke(
       device: person.devices[1].publicKey, lastGood: .first, hash: kept.hash, with: person.root)
     try store.merge(person.record)
-    #expect(try store.ingest(offer) == [.stored(0)])
+    #expect(try store.ingest(offer) == [.filled(1)])
     #expect(try store.event(target.log, target.sequence)?.payload.bytes != nil)
     #expect(try store.readModelDigest() != before)
     #expect(try store.held(person.devices[1].publicKey).count == 1)
     #expect(try store.verify(full: true).isEmpty)
-  }
-
-  @Test("a payload that a peer did not have is taken from the next one that has it")
-  func filling() throws {
-    let person = TestPerson(seed: 4)
-    var log = TestLog(key: person.devices[0], person: person.id, seed: 4)
-    log.grow(12, chunkAbout: 1 << 40)
-    let full = try EventStore.inMemory(readModels: [TestModel()])
-    try full.merge(person.record)
-    for proof in [TestLog.ProofKind.last, .every] {
-      var poor = log
-      for index in [3, 7] { poor.events[index].payload = .absent(.policy) }
-      let store = try EventStore.inMemory(readModels: [TestModel()])
-      try store.merge(person.record)
-      #expect(try store.ingest([poor.stretch(1...12, proof)]) == [.stored(12)])
-      #expect(try store.event(log.log, SequenceNumber(4))?.payload == .absent(.notHad))
-      let cursor = try store.cursor().number
-      #expect(try store.ingest([log.stretch(1...12, proof)]) == [.stored(0)])
-      #expect(try store.cursor().number > cursor)
-      #expect(try store.event(log.log, SequenceNumber(4))?.payload == log.events[3].payload)
-      #expect(try store.ingest([log.stretch(1...12, proof)]) == [.duplicate])
-      let digest = try store.readModelDigest()
-      try store.rebuild()
-      #expect(try store.readModelDigest() == digest)
-      #expect(try store.verify(full: true).isEmpty)
-    }
   }
 }

@@ -164,8 +164,9 @@ enum StoreIngest {
         PRAGMA secure_delete=ON; PRAGMA cache_size=-16384;
         CREATE TABLE chunk(rowid INTEGER PRIMARY KEY, lid INTEGER NOT NULL, first INTEGER NOT NULL,
           count INTEGER NOT NULL, previous BLOB NOT NULL, signature BLOB, raw_bytes INTEGER NOT NULL,
-          checksum BLOB NOT NULL, block BLOB NOT NULL);
+          wanted_until INTEGER, checksum BLOB NOT NULL, block BLOB NOT NULL);
         CREATE UNIQUE INDEX chunk_place ON chunk(lid, first);
+        CREATE INDEX chunk_wanted ON chunk(lid, first, count, wanted_until) WHERE wanted_until IS NOT NULL;
         CREATE TABLE post(lid INTEGER, at INTEGER, id INTEGER, seq INTEGER NOT NULL, ttl INTEGER NOT NULL,
           parent INTEGER, PRIMARY KEY(lid, at, id)) WITHOUT ROWID;
         """)

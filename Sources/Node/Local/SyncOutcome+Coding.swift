@@ -75,11 +75,12 @@ extension Traffic {
 
 extension ExchangeReport {
   func write(to writer: inout CBORWriter) {
-    writer.array(11)
+    writer.array(12)
     writer.optional(tier) { $0.text($1.rawValue) }
     for count in [events, logs, roundTrips] { writer.count(count) }
     writer.bool(complete)
     writer.bool(limited)
+    writer.bool(lacksPayloads)
     for count in [notDelivered, runBytes] { writer.count(count) }
     writer.optional(device) { $0.byteString($1) }
     writer.optional(person) { $0.byteString($1) }
@@ -87,7 +88,7 @@ extension ExchangeReport {
   }
 
   init(from reader: inout CBORReader) throws(ByteError) {
-    try reader.parts(11, of: "a report")
+    try reader.parts(12, of: "a report")
     self.init()
     let start = reader.offset
     if let name = try reader.optional({ (reader) throws(ByteError) in try reader.text(atMost: 16) }) {
@@ -99,6 +100,7 @@ extension ExchangeReport {
     roundTrips = try reader.count()
     complete = try reader.bool()
     limited = try reader.bool()
+    lacksPayloads = try reader.bool()
     notDelivered = try reader.count()
     runBytes = try reader.count()
     device = try reader.optional { (reader) throws(ByteError) in try reader.bytes32() }

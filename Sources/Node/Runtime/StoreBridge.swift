@@ -57,12 +57,15 @@ public final class StoreBridge: StoreAnswering {
       try store.merge(record)
       return .merged(valid: true)
     case .compareLogs(let node, let digests, let advance): return try compare(node, digests, advance)
-    case .openWants(let newest, let excluding, let maximum):
+    case .openWants(let newest, let excluding, let asked, let answered, let maximum):
       let wants = try store.openWants(of: interestsNow, limit: maximum, newestPerLog: newest, excluding: excluding)
-      return .wants(
-        wants.map {
-          WantItem(log: $0.log, from: $0.range.lowerBound, to: $0.range.upperBound, chained: $0.holdsBelow)
-        })
+      guard wants.isEmpty else {
+        return .wants(
+          wants.map {
+            WantItem(log: $0.log, from: $0.range.lowerBound, to: $0.range.upperBound, chained: $0.holdsBelow)
+          }, lacksPayloads: false)
+      }
+      return try missingPayloads(newest, asked, answered, maximum)
     case .read(let wants, let bytesMaximum): return .read(try read(wants, bytesMaximum))
     case .ingest(let bodies, let wants): return .ingested(try ingest(bodies, wants))
     case .evidence(let names):
@@ -97,7 +100,7 @@ extension StoreBridge {
     interestsNow = Array(Set(try interests())).sorted()
     let cursor = try store.cursor()
     let memory = try store.peer(node)
-    let hasOpenWants = try !store.openWants(of: interestsNow, limit: 1).isEmpty
+    let hasOpenWants = try !store.isComplete(interestsNow)
     return .opened(
       SelfView(
         instance: cursor.instance, mark: ChangeMark(number: cursor.number, cookie: cursor.cookie),
@@ -196,6 +199,30 @@ extension StoreBridge {
 
   // MARK: Runs
 
+  /// Rows that lie beside each other are asked for as one range, up to the length of a chunk: each of the ranges goes to
+  /// the end of the peer's chunk, whose signature proves it.
+  private func missingPayloads(
+    _ newest: Int?, _ asked: LogRanges, _ answered: LogRanges, _ maximum: Int
+  ) throws -> StoreReply {
+    var items: [WantItem] = []
+    var lacks = false
+    try store.forEachMissingPayload(of: interestsNow, newestPerLog: newest) { row in
+      if asked.overlaps(row.range, of: row.log) {
+        lacks = lacks || answered.overlaps(row.range, of: row.log)
+      } else if let last = items.last, last.log == row.log, row.range.upperBound + 1 == last.from,
+        last.to - row.range.lowerBound < HeaderJudge.chunkCountMaximum
+      {
+        items[items.count - 1].from = row.range.lowerBound
+      } else {
+        items.append(
+          WantItem(
+            log: row.log, from: row.range.lowerBound, to: row.range.upperBound, chained: false, isHeld: true))
+      }
+      return items.count < maximum
+    }
+    return .wants(items, lacksPayloads: lacks)
+  }
+
   /// One stretch of each want in turn, so that the newest of every log comes before the older of any.
   private func read(_ wants: [NumberedWant], _ bytesMaximum: Int) throws -> ReadResult {
     var body = RunBody()
@@ -265,6 +292,7 @@ extension StoreBridge {
       switch outcome {
       case .stored(let count), .ruleBreak(_, let count), .fork(let count), .secondSegment(let count):
         result.events += count
+      case .filled(let count): result.events += count
       case .badBytes: result.bad = true
       case .needsPrevious where stretch.envelope.first > .first && !want.chained:
         // Eight bytes where all 32 were asked for.

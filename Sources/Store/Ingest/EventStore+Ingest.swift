@@ -61,10 +61,9 @@ extension EventStore {
 
   /// A stretch that agrees with everything held beside it: judge its headers and store what is new.
   func join(_ incoming: Incoming, to entry: LogEntry, horizon: Timestamp) throws -> IngestOutcome {
-    let missing = missingRanges(of: incoming, in: entry)
-    guard !missing.isEmpty else {
-      return try fill(incoming, in: entry) ? .stored(0) : .duplicate
-    }
+    let (held, missing) = ranges(of: incoming, in: entry)
+    let filled = try fill(incoming, held, in: entry)
+    guard !missing.isEmpty else { return filled > 0 ? .filled(filled) : .duplicate }
     var judged = Judged()
     if entry.revocation == nil {
       judged = try judge(incoming, in: entry)
@@ -102,16 +101,20 @@ extension EventStore {
     return .stored(count)
   }
 
-  /// The part of a stretch that is not held.
-  private func missingRanges(of incoming: Incoming, in entry: LogEntry) -> [ClosedRange<SequenceNumber>] {
-    var ranges: [ClosedRange<SequenceNumber>] = []
+  /// The parts of a stretch that are held, each within one segment, and those that are not.
+  private func ranges(
+    of incoming: Incoming, in entry: LogEntry
+  ) -> (held: [ClosedRange<SequenceNumber>], missing: [ClosedRange<SequenceNumber>]) {
+    var held: [ClosedRange<SequenceNumber>] = []
+    var missing: [ClosedRange<SequenceNumber>] = []
     var next = incoming.first
     for segment in entry.segments where segment.last >= incoming.first && segment.first <= incoming.last {
-      if segment.first > next { ranges.append(next...(segment.first - 1)) }
+      if segment.first > next { missing.append(next...(segment.first - 1)) }
+      held.append(max(segment.first, incoming.first)...min(segment.last, incoming.last))
       next = max(next, segment.last + 1)
     }
-    if next <= incoming.last { ranges.append(next...incoming.last) }
-    return ranges
+    if next <= incoming.last { missing.append(next...incoming.last) }
+    return (held, missing)
   }
 
   private struct Judged {
@@ -235,44 +238,6 @@ extension EventStore {
     }
     if let top = entry.topHeader, top.sequence == sequence, top.place == 0 { return [] }
     return try chunkParts(entry, continuingAt: sequence, after: place)
-  }
-
-  /// Takes payloads that were missing from events that are held.
-  ///
-  /// - Returns: whether anything was filled.
-  private func fill(_ incoming: Incoming, in entry: LogEntry) throws -> Bool {
-    var filled = false
-    var next = incoming.first
-    while next <= incoming.last {
-      let part = try part(entry, containing: next)
-      let range = next...min(part.last, incoming.last)
-      next = part.last + 1
-      var events = part.stretch.events
-      var added: [Int] = []
-      for sequence in range.lowerBound.rawValue...range.upperBound.rawValue {
-        let sequence = SequenceNumber(sequence)
-        let index = sequence - part.first
-        guard case .absent(.notHad) = events[index].payload,
-          case .present(let payload) = incoming.stretch.payload(sequence - incoming.first)
-        else { continue }
-        if try isDeleted(entry, sequence, part.stretch.hashes[index]) { continue }
-        events[index].payload = .present(payload)
-        added.append(index)
-      }
-      guard !added.isEmpty else { continue }
-      filled = true
-      try replace(entry, part, by: events)
-      let stretch = try Self.stretch(
-        of: events, log: entry.key, first: part.first, previous: part.stretch.previous)
-      for index in added {
-        for model in readModels {
-          try model.hide(part.stretch.event(index), of: entry.identity, in: database)
-        }
-        try tellReadModels(entry, stretch, index..<(index + 1))
-      }
-      markDirty(entry)
-    }
-    return filled
   }
 
   /// Segments that one log may have. Then only what touches one of them is taken: a peer that serves a long log with

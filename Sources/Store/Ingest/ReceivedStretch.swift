@@ -19,6 +19,8 @@ public struct ReceivedStretch: Sendable {
 public enum IngestOutcome: Hashable, Sendable {
   /// That many events are new, and durable.
   case stored(Int)
+  /// Every event in it was held; that many payloads that were missing from them are here now, and durable.
+  case filled(Int)
   /// Everything in it was held.
   case duplicate
   /// It is not what it claims to be. Nothing was stored; ask somebody else.

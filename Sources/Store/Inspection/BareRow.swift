@@ -110,10 +110,11 @@ enum StoreTable: String, CaseIterable {
         .optionalHash, .number, .optionalHash, .number,
       ]
     case .segment: [.number, .number, .number, .hash, .hash]
-    case .chunk: [.number, .number, .number, .number, .hash, .optionalSignature, .number, .checksum, .bytes]
+    case .chunk:
+      [.number, .number, .number, .number, .hash, .optionalSignature, .number, .optionalNumber, .checksum, .bytes]
     case .tail:
       [.number, .number, .optionalHash] + Array(repeating: .number, count: 6)
-        + [.optionalSignature, .number, .number, .number, .bytes, .checksum]
+        + [.optionalSignature, .number, .number, .optionalNumber, .number, .bytes, .checksum]
     case .evidence: [.number, .number, .hash, .bytes]
     case .suspect: [.number, .number, .hash, .bytes, .signature]
     case .deletion: [.hash, .number, .number, .number, .hash]

@@ -22,7 +22,7 @@ struct ChunkLoader {
   func read() throws -> Loaded {
     var bare = try BareRow(file.cell(file.page(page), cell), page: page, index: cell)
     bare.setAlias()
-    let row = bare.columns([0, 2, 3, 4, 5, 6, 7, 8])
+    let row = bare.columns([0, 2, 3, 4, 5, 6, 8, 9, 7])
     var complaint: String?
     let chunk: ChunkRow
     do throws(StoreError) {

@@ -158,7 +158,7 @@ extension InspectionReader {
           piece.row = row.rowid
           piece.first = min(row.sequence(2), .maximum)
           piece.count = Int(min(max(row.int(3), 0), 256))
-          piece.storedBytes = row.blob(8).count
+          piece.storedBytes = row.blob(9).count
         }
         return piece
       }
@@ -166,7 +166,7 @@ extension InspectionReader {
   }
 
   private func tailRow(_ row: BareRow, _ entry: LogEntry) -> EventStore.TailRow? {
-    try? EventStore.readTail(row.columns(Array(1..<15)), of: entry, path: nil)
+    try? EventStore.readTail(row.columns(Array(1...11) + [13, 14, 15, 12]), of: entry, path: nil)
   }
 
   private func tailPieces(_ entry: LogEntry) -> [InspectedLog.Piece] {
@@ -205,8 +205,8 @@ extension InspectionReader {
     func broken(_ row: BareRow, _ problem: String, checksumHolds: Bool) {
       pieces.append(
         InspectedLog.Piece(
-          row: nil, first: min(row.sequence(1), .maximum), count: 1, storedBytes: row.blob(13).count,
-          rawBytes: row.blob(13).count, checksumHolds: checksumHolds, signature: .none, problem: problem))
+          row: nil, first: min(row.sequence(1), .maximum), count: 1, storedBytes: row.blob(14).count,
+          rawBytes: row.blob(14).count, checksumHolds: checksumHolds, signature: .none, problem: problem))
     }
     for row in tails[entry.lid, default: []].sorted(by: { $0.sequence(1) < $1.sequence(1) }) {
       guard let read = tailRow(row, entry) else {

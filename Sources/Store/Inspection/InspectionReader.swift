@@ -175,15 +175,18 @@ struct InspectionReader {
   }
 
   /// Which columns an index over one of our tables holds, in its order.
-  private static let indexes: [String: (table: StoreTable, columns: [Int], unverifiedOnly: Bool)] = [
-    "sqlite_autoindex_person_1": (.person, [1, 0], false), "sqlite_autoindex_log_1": (.log, [1, 0], false),
-    "log_pid": (.log, [2, 0], false), "chunk_place": (.chunk, [1, 2, 0], false),
-    "tail_unverified": (.tail, [0, 1], true), "deletion_by": (.deletion, [2, 3, 0, 1], false),
+  private static let indexes: [String: (table: StoreTable, columns: [Int], holds: @Sendable (BareRow) -> Bool)] = [
+    "sqlite_autoindex_person_1": (.person, [1, 0], { _ in true }),
+    "sqlite_autoindex_log_1": (.log, [1, 0], { _ in true }), "log_pid": (.log, [2, 0], { _ in true }),
+    "chunk_place": (.chunk, [1, 2, 0], { _ in true }),
+    "chunk_wanted": (.chunk, [1, 2, 3, 7, 0], { !$0.isNull(7) }),
+    "tail_unverified": (.tail, [0, 1], { $0.int(10) == 0 }), "tail_wanted": (.tail, [0, 1, 12], { !$0.isNull(12) }),
+    "deletion_by": (.deletion, [2, 3, 0, 1], { _ in true }),
   ]
 
   private mutating func addToIndexes(_ row: BareRow, _ table: StoreTable) {
     for (name, index) in Self.indexes where index.table == table {
-      if index.unverifiedOnly, row.int(10) != 0 { continue }
+      guard index.holds(row) else { continue }
       indexSums[name, default: (0, 0)].table &+= index.columns.map { row.values[$0] }.hashValue
     }
   }

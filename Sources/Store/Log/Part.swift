@@ -64,7 +64,7 @@ extension EventStore {
   func chunkRow(_ entry: LogEntry, containing sequence: SequenceNumber) throws -> ChunkRow? {
     let select = try database.statement(
       """
-      SELECT rowid, first, count, previous, signature, raw_bytes, checksum, block FROM chunk \
+      SELECT rowid, first, count, previous, signature, raw_bytes, checksum, block, wanted_until FROM chunk \
       WHERE lid=? AND first<=? ORDER BY first DESC LIMIT 1
       """)
     select.bind(entry.lid, at: 0)
@@ -75,7 +75,7 @@ extension EventStore {
     } ?? nil
   }
 
-  /// - Parameter row: rowid, first, count, previous, signature, raw_bytes, checksum, block.
+  /// - Parameter row: rowid, first, count, previous, signature, raw_bytes, checksum, block, wanted_until.
   static func readChunk(_ row: some RowColumns, of entry: LogEntry, path: String?) throws(StoreError) -> ChunkRow {
     let first = row.sequence(1)
     let count = row.int(2)
@@ -86,8 +86,8 @@ extension EventStore {
     else { throw damaged(entry, first, row: row.int(0), "its columns cannot be", path: path) }
     let bytes = row.blob(7)
     let checksum = chunkChecksum(
-      entry.key, first, count: Int(count), rawBytes: Int(rawBytes), previous: previous, signature: signature,
-      bytes: bytes)
+      entry.key, first, count: Int(count), rawBytes: Int(rawBytes), wantedUntil: row.isNull(8) ? nil : row.int(8),
+      previous: previous, signature: signature, bytes: bytes)
     guard checksum == row.blob(6) else {
       throw damaged(entry, first, row: row.int(0), "its checksum does not match", path: path)
     }
@@ -97,15 +97,15 @@ extension EventStore {
   }
 
   static func chunkChecksum(
-    _ key: LogID, _ first: SequenceNumber, count: Int, rawBytes: Int, previous: EventHash, signature: Signature?,
-    bytes: [UInt8]
+    _ key: LogID, _ first: SequenceNumber, count: Int, rawBytes: Int, wantedUntil: Int64?, previous: EventHash,
+    signature: Signature?, bytes: [UInt8]
   ) -> [UInt8] {
     bytes.withUnsafeBytes { block in
       previous.withUnsafeBytes { previous in
         (signature?.bytes ?? []).withUnsafeBytes { signature in
           RowChecksum.make(
             previous, signature, block, log: key, position: first,
-            extra: [UInt64(count), UInt64(rawBytes), UInt64(signature.count)])
+            extra: [UInt64(count), UInt64(rawBytes), UInt64(signature.count), UInt64(bitPattern: wantedUntil ?? 0)])
         }
       }
     }
@@ -115,11 +115,13 @@ extension EventStore {
   func insertChunk(_ entry: LogEntry, _ stretch: Stretch, signature: Signature?, block: Block) throws {
     let insert = try database.statement(
       """
-      INSERT INTO chunk(lid, first, count, previous, signature, raw_bytes, checksum, block) VALUES(?,?,?,?,?,?,?,?)
+      INSERT INTO chunk(lid, first, count, previous, signature, raw_bytes, checksum, block, wanted_until) \
+      VALUES(?,?,?,?,?,?,?,?,?)
       """)
+    let wantedUntil = Self.wantedUntil(stretch)
     let checksum = Self.chunkChecksum(
-      entry.key, stretch.first, count: stretch.count, rawBytes: block.rawBytes ?? 0, previous: stretch.previous,
-      signature: signature, bytes: block.bytes)
+      entry.key, stretch.first, count: stretch.count, rawBytes: block.rawBytes ?? 0, wantedUntil: wantedUntil,
+      previous: stretch.previous, signature: signature, bytes: block.bytes)
     insert.bind(entry.lid, at: 0)
     insert.bind(stretch.first, at: 1)
     insert.bind(stretch.count, at: 2)
@@ -127,10 +129,15 @@ extension EventStore {
     insert.bind(signature?.bytes, at: 4)
     insert.bind(block.rawBytes ?? 0, at: 5)
     insert.bind(checksum, at: 6)
+    bind(wantedUntil, to: insert, at: 8)
     try block.bytes.withUnsafeBytes {
       insert.bind(inPlace: $0, at: 7)
       try insert.run()
     }
+  }
+
+  private func bind(_ wantedUntil: Int64?, to insert: Statement, at column: Int) {
+    if let wantedUntil { insert.bind(wantedUntil, at: column) } else { insert.bindNull(at: column) }
   }
 
   func deleteChunk(_ entry: LogEntry, row: Int64, first: SequenceNumber) throws {
@@ -207,7 +214,7 @@ extension EventStore {
 
   static let selectTail = """
     SELECT seq, previous, id, kind, flags, place, ttl, live, signature, verified, absence, payload_bytes, payload, \
-    checksum FROM tail
+    checksum, wanted_until FROM tail
     """
 
   /// The run of tail rows around a sequence number.
@@ -284,7 +291,9 @@ extension EventStore {
     let absence = Absence(rawValue: UInt8(truncatingIfNeeded: row.int(10)))
     let payload = row.blob(12)
     let size = row.int(11)
-    let numbers = [2, 3, 4, 5, 6, 7, 11].map { row.unsigned($0) } + [UInt64(absence?.rawValue ?? 0)]
+    let numbers =
+      [2, 3, 4, 5, 6, 7, 11].map { row.unsigned($0) }
+      + [UInt64(absence?.rawValue ?? 0), row.isNull(14) ? 0 : row.unsigned(14)]
     let checksum = tailChecksum(
       entry.key, sequence, numbers, previous: previous, signature: signature, payload: payload)
     guard checksum == row.blob(13), row.isNull(1) == (previous == nil), row.isNull(8) == (signature == nil),
@@ -324,7 +333,7 @@ extension EventStore {
     let insert = try database.statement(
       """
       INSERT OR REPLACE INTO tail(lid, seq, previous, id, kind, flags, place, ttl, live, signature, verified, absence, \
-      payload_bytes, payload, checksum) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+      payload_bytes, payload, checksum, wanted_until) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
       """)
     let bytes: [UInt8]
     var absence: UInt8 = 0
@@ -334,9 +343,10 @@ extension EventStore {
       absence = reason.rawValue
       bytes = header.payloadHash.bytes
     }
+    let wantedUntil = Self.wantedUntil(header, payload)
     let numbers: [UInt64] = [
       header.id.rawValue, UInt64(header.kind.rawValue), UInt64(header.flags), UInt64(header.place), UInt64(header.ttl),
-      UInt64(header.live), UInt64(header.payloadBytes), UInt64(absence),
+      UInt64(header.live), UInt64(header.payloadBytes), UInt64(absence), UInt64(bitPattern: wantedUntil ?? 0),
     ]
     let checksum = Self.tailChecksum(
       entry.key, header.sequence, numbers, previous: anchored ? header.previous : nil, signature: signature,
@@ -356,6 +366,7 @@ extension EventStore {
     insert.bind(Int(header.payloadBytes), at: 12)
     insert.bind(bytes, at: 13)
     insert.bind(checksum, at: 14)
+    bind(wantedUntil, to: insert, at: 15)
     try insert.run()
   }
 

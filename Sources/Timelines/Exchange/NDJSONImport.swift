@@ -276,7 +276,7 @@ public struct NDJSONImport {
       summary.knownEvents += count - new
     }
     switch outcome {
-    case .stored(let new), .secondSegment(let new): stored(new)
+    case .stored(let new), .secondSegment(let new), .filled(let new): stored(new)
     case .duplicate: stored(0)
     case .ruleBreak(let rule, let new):
       summary.events += new

@@ -81,6 +81,9 @@ private func report(_ outcome: SyncOutcome, _ invocation: Invocation) throws {
   if let report = outcome.end.report, report.notDelivered > 0 {
     invocation.output.warn("\(peer): \(report.notDelivered) ranges that were offered did not arrive whole")
   }
+  if let report = outcome.end.report, report.lacksPayloads {
+    invocation.output.warn("\(peer): it holds events without their content; the next sync asks for that again")
+  }
   guard invocation.arguments.has(explainOption) else { return }
   let report = outcome.end.report
   if invocation.wantsJSON {
@@ -122,7 +125,7 @@ private func bytes(_ traffic: [UInt8: Int]) -> JSONObject {
 }
 
 /// The last line, and the exit code: 6 when a peer was not reached or did not give what it offered. A limit that the user
-/// set is no failure.
+/// set is no failure, nor is content that the peer does not have itself: the sync is then not complete, and exits 0.
 private func summarize(_ outcomes: [SyncOutcome], _ invocation: Invocation) throws {
   let reports = outcomes.map(\.end.report)
   func sum(_ field: (ExchangeReport) -> Int) -> Int { reports.reduce(0) { $0 + ($1.map(field) ?? 0) } }
@@ -149,8 +152,8 @@ private func summarize(_ outcomes: [SyncOutcome], _ invocation: Invocation) thro
   }
   let failed = outcomes.filter { outcome in
     guard outcome.end.failure == nil, let report = outcome.end.report else { return true }
-    let isLimited = report.limited || invocation.arguments.has(newest)
-    return report.notDelivered > 0 || !report.complete && !isLimited
+    let isExplained = report.limited || report.lacksPayloads || invocation.arguments.has(newest)
+    return report.notDelivered > 0 || !report.complete && !isExplained
   }
   guard let first = failed.first else { return }
   let peer = first.end.target?.address ?? "the peer"

@@ -5,8 +5,8 @@ import Store
 import Testing
 
 /// A store with something of everything, always the same bytes: an author's own log with closed chunks, a tail and a
-/// delete; a replica with a hole, an erased payload and signatures not looked at yet; a log frozen by a fork; a revoked
-/// one; a peer.
+/// delete; a replica with a hole, an erased payload, missing ones in chunk and tail, and signatures not looked at yet; a log
+/// frozen by a fork; a revoked one; a peer.
 struct SmallStore {
   /// The whole listing: what a reader of the store can see.
   struct Listing: Equatable {
@@ -76,6 +76,7 @@ struct SmallStore {
     var log = TestLog(key: other.devices[0], person: other.id, seed: 5)
     log.grow(60, chunkAbout: 9)
     let chunks = log.chunks
+    for sequence in [chunks[4].lowerBound, log.count - 1] { log.events[sequence - 1].payload = .absent(.policy) }
     for (index, chunk) in chunks.enumerated().reversed() where index != 2 {
       _ = try store.ingest([log.stretch(chunk, index == chunks.count - 1 ? .every : .last)])
     }
