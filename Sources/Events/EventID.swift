@@ -105,6 +105,4 @@ public struct HybridClock: Hashable, Sendable {
     return last
   }
 
-  /// How far the last id runs ahead of the wall clock, in ms; at most 0 in normal life.
-  public func ahead(of wall: Timestamp) -> Int64 { last.time.milliseconds - wall.milliseconds }
 }

@@ -1,6 +1,6 @@
 import Events
-public import Identity
-public import Primitives
+package import Identity
+import Primitives
 
 /// Deletes: they hide at once and erase the payload, win when they come before their target, and count as long as the
 /// deleting event is part of its log (DESIGN §10).
@@ -111,7 +111,7 @@ extension EventStore {
   ///
   /// - Returns: whether there was a payload.
   @discardableResult
-  public func erase(_ log: LogID, _ sequence: SequenceNumber) throws -> Bool {
+  package func erase(_ log: LogID, _ sequence: SequenceNumber) throws -> Bool {
     try write {
       guard let entry = try entry(log), entry.segmentIndex(containing: sequence) != nil else { return false }
       let part = try part(entry, containing: sequence)

@@ -18,7 +18,8 @@ public struct ChangeCursor: Hashable, Sendable {
   }
 }
 
-public struct PersonDigest: Hashable, Sendable {
+/// What a replica holds of a person.
+public struct PersonStanding: Hashable, Sendable {
   public var person: PersonID
   public var recordHash: Digest
 
@@ -29,7 +30,7 @@ public struct PersonDigest: Hashable, Sendable {
 }
 
 /// What a replica says of a log: how far it holds it, or where it ends.
-public struct LogDigest: Hashable, Sendable {
+public struct LogStanding: Hashable, Sendable {
   public enum State: Hashable, Sendable {
     case head(LogHead)
     /// Frozen or revoked: the first sequence number beyond the log, and the hash of the event before it.
@@ -47,15 +48,16 @@ public struct LogDigest: Hashable, Sendable {
   }
 }
 
-public struct DigestPage: Hashable, Sendable {
-  public var persons: [PersonDigest] = []
-  public var logs: [LogDigest] = []
+/// What changed at a replica, or a part of it.
+public struct ChangePage: Hashable, Sendable {
+  public var persons: [PersonStanding] = []
+  public var logs: [LogStanding] = []
   /// Up to which change the page tells; the last page of a walk reaches the store's newest.
   public var cursor: ChangeCursor
   /// More changes follow.
   public var hasMore = false
 
-  public init(persons: [PersonDigest] = [], logs: [LogDigest] = [], cursor: ChangeCursor, hasMore: Bool = false) {
+  public init(persons: [PersonStanding] = [], logs: [LogStanding] = [], cursor: ChangeCursor, hasMore: Bool = false) {
     self.persons = persons
     self.logs = logs
     self.cursor = cursor
@@ -63,20 +65,8 @@ public struct DigestPage: Hashable, Sendable {
   }
 }
 
-/// What a peer's digest asks us to fetch.
-public struct Reconciliation: Hashable, Sendable {
-  /// Records that differ from ours, or that we lack.
-  public var records: [PersonID] = []
-  /// Logs whose evidence we lack.
-  public var evidence: [LogID] = []
-  /// Logs that our records do not certify (yet): look at them again once the records came.
-  public var deferred: [LogDigest] = []
-  /// Logs of which something is wanted now.
-  public var wanted: [LogID] = []
-}
-
 /// What is remembered of a peer between sessions.
-public struct PeerMemory: Hashable, Sendable {
+public struct StoredPeer: Hashable, Sendable {
   public var node: PublicKey
   /// What we have seen of the peer's changes.
   public var cursor: ChangeCursor
@@ -129,9 +119,9 @@ extension EventStore {
   /// Persons and logs of `persons` that changed after change number `since`, in the order of their newest changes.
   ///
   /// - Parameter limit: at most that many entries; with more the page says so and its cursor goes on from there.
-  public func digest(of persons: Set<PersonID>, since: UInt64, limit: Int) throws -> DigestPage {
+  public func digest(of persons: Set<PersonID>, since: UInt64, limit: Int) throws -> ChangePage {
     try snapshot {
-      var page = DigestPage(cursor: try cursor())
+      var page = ChangePage(cursor: try cursor())
       let select = try database.statement(
         """
         SELECT c.n, c.lid, p.key, p.record_hash, l.key, l.head, l.head_hash, l.state, l.cut, l.cut_previous, p.change \
@@ -154,7 +144,7 @@ extension EventStore {
         if select.isNull(1) || select.int(10) > last, let hash: Digest = select.bytes32(3),
           told.insert(person).inserted
         {
-          page.persons.append(PersonDigest(person: person, recordHash: hash))
+          page.persons.append(PersonStanding(person: person, recordHash: hash))
         }
         if !select.isNull(1), let digest = logDigest(select, from: 4, person) {
           page.logs.append(digest)
@@ -165,9 +155,9 @@ extension EventStore {
   }
 
   /// Everything held of `persons`: the list that two peers without a common past compare.
-  public func digest(of persons: some Collection<PersonID>) throws -> DigestPage {
+  public func digest(of persons: some Collection<PersonID>) throws -> ChangePage {
     try snapshot {
-      var page = DigestPage(cursor: try cursor())
+      var page = ChangePage(cursor: try cursor())
       let record = try database.statement("SELECT pid, record_hash FROM person WHERE key=?")
       let logs = try database.statement(
         "SELECT key, head, head_hash, state, cut, cut_previous FROM log WHERE pid=? ORDER BY lid")
@@ -176,7 +166,7 @@ extension EventStore {
         guard let (pid, hash) = try record.first({ ($0.int(0), $0.bytes32(1, ContentRole.self)) }), let hash else {
           continue
         }
-        page.persons.append(PersonDigest(person: person, recordHash: hash))
+        page.persons.append(PersonStanding(person: person, recordHash: hash))
         logs.bind(pid, at: 0)
         try logs.eachRow { if let digest = logDigest($0, from: 0, person) { page.logs.append(digest) } }
       }
@@ -185,17 +175,18 @@ extension EventStore {
   }
 
   /// Columns: key, head, head_hash, state, cut, cut_previous.
-  private func logDigest(_ row: Statement, from column: Int, _ person: PersonID) -> LogDigest? {
+  private func logDigest(_ row: Statement, from column: Int, _ person: PersonID) -> LogStanding? {
     guard let log: LogID = row.bytes32(column) else { return nil }
     if let previous: EventHash = row.bytes32(column + 5) {
       switch row.int(column + 3) & 3 {
-      case 1: return LogDigest(log: log, person: person, state: .cut(row.sequence(column + 4), previous: previous))
-      case 2: return LogDigest(log: log, person: person, state: .cut(row.sequence(column + 4) + 1, previous: previous))
+      case 1: return LogStanding(log: log, person: person, state: .cut(row.sequence(column + 4), previous: previous))
+      case 2:
+        return LogStanding(log: log, person: person, state: .cut(row.sequence(column + 4) + 1, previous: previous))
       default: break
       }
     }
     guard row.int(column + 1) > 0, let hash: EventHash = row.bytes32(column + 2) else { return nil }
-    return LogDigest(
+    return LogStanding(
       log: log, person: person, state: .head(LogHead(sequence: row.sequence(column + 1), hash: hash)))
   }
 
@@ -210,83 +201,64 @@ extension EventStore {
     return try select.map { $0.bytes32(0, KeyRole.self) }.compactMap { $0 }
   }
 
-  /// Compares a peer's digest with what is here. Of the hashes in it only the first eight bytes count, which is what
-  /// peers tell each other: an author who searches for two heads that agree in them hides a fork until the next event,
+  /// Compares how a peer's logs stand with what is here; those that no record here certifies are none of ours. Of the
+  /// hashes only the first eight bytes count, which is what peers tell each other: an author who searches for two heads that agree in them hides a fork until the next event,
   /// whose `previous` is whole.
   ///
   /// Heads that are not held become durable wants in the same transaction that remembers how far the peer's changes were
   /// seen. That is not remembered while evidence is lacking.
-  public func reconcile(_ page: DigestPage, remembering memory: PeerMemory? = nil) throws -> Reconciliation {
+  ///
+  /// - Returns: the logs whose evidence is lacking.
+  public func reconcile(_ logs: [LogStanding], remembering memory: StoredPeer? = nil) throws -> [LogID] {
     try write {
-      var result = Reconciliation()
-      let record = try database.statement("SELECT record_hash FROM person WHERE key=?")
-      for digest in page.persons {
-        record.bind(digest.person, at: 0)
-        let held = try record.first { $0.bytes32(0, ContentRole.self) } ?? nil
-        if held != digest.recordHash { result.records.append(digest.person) }
-      }
-      for digest in page.logs {
-        guard let person = try soundPerson(digest.person), person.record.isAuthor(digest.log) else {
-          result.deferred.append(digest)
-          continue
-        }
+      var evidence: [LogID] = []
+      for digest in logs {
+        guard let person = try soundPerson(digest.person), person.record.isAuthor(digest.log) else { continue }
         let known = try entry(digest.log)
         if let known, known.pid != person.pid { continue }
         switch digest.state {
         case .head(let head):
           guard head.sequence >= .first, head.sequence <= .maximum else { continue }
-          if try want(head, known, digest, person) { result.wanted.append(digest.log) }
+          try want(head, known, digest, person)
         case .cut(let cut, let previous):
           if person.record.revocation(of: digest.log) != nil {
             // The record says where the log ends, and so what is wanted of it.
-            let entry = try known ?? makeRevoked(digest, person)
-            if try !wants(entry, newest: nil).isEmpty { result.wanted.append(digest.log) }
+            if known == nil { try makeRevoked(digest, person) }
           } else if let known, let held = try evidenceCut(known),
             held.cut < cut || held.cut == cut && held.previous.prefix64 == previous.prefix64
           {
-            if try !wants(known, newest: nil).isEmpty { result.wanted.append(digest.log) }
+            continue
           } else {
-            result.evidence.append(digest.log)
+            evidence.append(digest.log)
           }
         }
       }
       // Evidence is no durable want: what was seen counts only once it is here.
-      if let memory, result.evidence.isEmpty { try save(memory) }
-      return result
+      if let memory, evidence.isEmpty { try save(memory) }
+      return evidence
     }
   }
 
-  private func makeRevoked(_ digest: LogDigest, _ person: StoredPerson) throws -> LogEntry {
+  private func makeRevoked(_ digest: LogStanding, _ person: StoredPerson) throws {
     let entry = try makeEntry(digest.log, person: digest.person, pid: person.pid)
     entry.end = person.record.revocation(of: digest.log).map { .revoked($0) }
     markDirty(entry)
-    return entry
   }
 
   private func want(
-    _ head: LogHead, _ known: LogEntry?, _ digest: LogDigest, _ person: StoredPerson
-  ) throws -> Bool {
-    if let known, head.sequence > known.lastAllowed { return try !wants(known, newest: nil).isEmpty }
+    _ head: LogHead, _ known: LogEntry?, _ digest: LogStanding, _ person: StoredPerson
+  ) throws {
+    if let known, head.sequence > known.lastAllowed { return }
     if let known, known.segmentIndex(containing: head.sequence) != nil,
       try hash(known, at: head.sequence)?.prefix64 == head.hash.prefix64
     {
-      return try !wants(known, newest: nil).isEmpty
+      return
     }
     let entry = try known ?? makeEntry(digest.log, person: digest.person, pid: person.pid)
     if known == nil, let revocation = person.record.revocation(of: digest.log) { entry.end = .revoked(revocation) }
     // A head below ours with another hash is a fork's other branch; it is wanted until a higher one is named.
     if entry.want.map({ head.sequence > $0.sequence }) ?? true, head.sequence <= entry.lastAllowed {
       entry.want = head
-      markDirty(entry)
-    }
-    return true
-  }
-
-  /// Forgets a head that somebody named and nobody can deliver.
-  public func dropWant(_ log: LogID) throws {
-    try write {
-      guard let entry = try entry(log), entry.want != nil else { return }
-      entry.want = nil
       markDirty(entry)
     }
   }
@@ -386,13 +358,13 @@ extension EventStore {
 
   // MARK: - Peers
 
-  public func peer(_ node: PublicKey) throws -> PeerMemory? {
+  public func peer(_ node: PublicKey) throws -> StoredPeer? {
     let select = try database.statement(
       "SELECT instance, n, cookie, interests_hash, interests, statement, last_seen, own_interests FROM peer WHERE node=?"
     )
     select.bind(node, at: 0)
     return try select.first { row in
-      var memory = PeerMemory(
+      var memory = StoredPeer(
         node: node,
         cursor: ChangeCursor(
           instance: row.blob(0).reduce(0) { $0 << 8 | UInt64($1) }, number: row.unsigned(1),
@@ -405,17 +377,9 @@ extension EventStore {
   }
 
   /// Remembers how far a peer's changes were seen.
-  public func remember(_ memory: PeerMemory) throws { try write { try save(memory) } }
+  public func remember(_ memory: StoredPeer) throws { try write { try save(memory) } }
 
-  public func forget(peer node: PublicKey) throws {
-    try write {
-      let delete = try database.statement("DELETE FROM peer WHERE node=?")
-      delete.bind(node, at: 0)
-      try delete.run()
-    }
-  }
-
-  private func save(_ memory: PeerMemory) throws {
+  private func save(_ memory: StoredPeer) throws {
     try makeRoom(for: memory)
     let insert = try database.statement(
       """
@@ -435,7 +399,7 @@ extension EventStore {
   }
 
   /// Strangers with ever new keys must not fill the disk: whoever was not seen for the longest time is forgotten first.
-  private func makeRoom(for memory: PeerMemory) throws {
+  private func makeRoom(for memory: StoredPeer) throws {
     let known = try database.statement("SELECT length(interests) FROM peer WHERE node=?")
     known.bind(memory.node, at: 0)
     let before = try known.first { $0.int(0) }

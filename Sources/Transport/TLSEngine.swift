@@ -250,24 +250,6 @@ public final class TLSEngine {
     }
   }
 
-  /// Everything that can be read now, for callers that do not count copies.
-  public func readAll() throws(TransportError) -> [UInt8] {
-    var all: [UInt8] = []
-    var result = ReadResult.bytes(0)
-    while case .bytes = result {
-      var failure: TransportError?
-      let part = [UInt8](unsafeUninitializedCapacity: 16_384) { buffer, count in
-        do throws(TransportError) {
-          result = try read(into: UnsafeMutableRawBufferPointer(buffer))
-          if case .bytes(let read) = result { count = read }
-        } catch { failure = error }
-      }
-      if let failure { throw failure }
-      all += part
-    }
-    return all
-  }
-
   /// Says that we send no more (close_notify). Reading goes on. Idempotent; nothing happens before the handshake.
   public func close() {
     guard isEstablished, !isClosing else { return }

@@ -14,7 +14,7 @@ private struct ForkedLog {
   let log: LogID
   let person: PersonID
   /// What every replica has to come to.
-  var frozen: Store.LogDigest.State
+  var frozen: LogStanding.State
   private var random: SeededRandom
 
   /// - Parameter isStaggered: the third branch leaves the first above the place where the second leaves both.
@@ -50,7 +50,7 @@ private struct ForkedLog {
     world.run()
   }
 
-  func states() throws -> [Store.LogDigest.State?] {
+  func states() throws -> [LogStanding.State?] {
     try peers.map { try $0.store.digest(of: [person]).logs.first?.state }
   }
 }

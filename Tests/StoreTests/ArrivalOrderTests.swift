@@ -6,7 +6,7 @@ import Testing
 
 /// What several replicas must agree on, however things reach them.
 struct FinalState: Hashable {
-  var digest: [LogDigest]
+  var digest: [LogStanding]
   var held: [UInt64: EventHash]
   var readModels: Digest
 }
@@ -17,7 +17,7 @@ struct Scenario {
   var offers: [ReceivedStretch] = []
   /// The log's events, by the rules.
   var expected: [EventHash] = []
-  var expectedState: LogDigest.State?
+  var expectedState: LogStanding.State?
   /// Records that arrive in between; the last is complete.
   var records: [PersonRecord]
 

@@ -18,7 +18,7 @@ import Testing
   /// Moves everything that `target` wants from `source`.
   private func sync(_ source: EventStore, _ target: EventStore, _ person: PersonID) throws {
     if let record = try source.record(of: person) { try target.merge(record) }
-    _ = try target.reconcile(source.digest(of: [person]))
+    _ = try target.reconcile(source.digest(of: [person]).logs)
     for request in try target.openWants(of: [person], limit: 100) {
       let run = try source.read(request, budget: .max)
       let outcomes = try target.ingest(

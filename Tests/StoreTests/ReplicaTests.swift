@@ -8,17 +8,10 @@ import Testing
 @Suite struct ReplicaTests {
   /// One session in one direction, as a node would run it: records, evidence, then what is wanted.
   private func pull(_ target: EventStore, from source: EventStore, _ person: PersonID) throws {
-    var page = try source.digest(of: [person])
-    for _ in 0..<3 {
-      let result = try target.reconcile(page)
-      for person in result.records { if let record = try source.record(of: person) { try target.merge(record) } }
-      for log in result.evidence {
-        if let evidence = try source.evidence(of: log) {
-          _ = try target.ingest(evidence, log: log, person: person)
-        }
-      }
-      if result.deferred.isEmpty, result.records.isEmpty { break }
-      page.logs = result.deferred + page.logs
+    let page = try source.digest(of: [person])
+    for standing in page.persons { if let record = try source.record(of: standing.person) { try target.merge(record) } }
+    for log in try target.reconcile(page.logs) {
+      if let evidence = try source.evidence(of: log) { _ = try target.ingest(evidence, log: log, person: person) }
     }
     for request in try target.openWants(of: [person], limit: 100) {
       let run = try source.read(request, budget: 4000)

@@ -72,7 +72,7 @@ final class StoreFixture {
     return try importer.finish()
   }
 
-  func digest() throws -> DigestPage {
+  func digest() throws -> ChangePage {
     var page = try store.digest(of: store.persons().sorted())
     page.logs.sort { $0.log < $1.log }
     page.cursor = ChangeCursor(instance: 0, number: 0, cookie: 0)

@@ -224,3 +224,23 @@ func tlsRecords(_ bytes: [UInt8]) -> [[UInt8]] {
     }
   }
 }
+
+extension TLSEngine {
+  /// Everything that can be read now.
+  fileprivate func readAll() throws(TransportError) -> [UInt8] {
+    var all: [UInt8] = []
+    var result = ReadResult.bytes(0)
+    while case .bytes = result {
+      var failure: TransportError?
+      let part = [UInt8](unsafeUninitializedCapacity: 16_384) { buffer, count in
+        do throws(TransportError) {
+          result = try read(into: UnsafeMutableRawBufferPointer(buffer))
+          if case .bytes(let read) = result { count = read }
+        } catch { failure = error }
+      }
+      if let failure { throw failure }
+      all += part
+    }
+    return all
+  }
+}

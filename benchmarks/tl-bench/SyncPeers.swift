@@ -34,17 +34,19 @@ final class SyncServer {
     switch words.first {
     case "append":
       let count = Int(words[1])!
-      return try worker.performAndWait { bridge in
-        var random = SeededRandom(seed: 11)
-        var corpus = Corpus(seed: 12)
-        try bridge.store.batch {
-          for number in 0..<count {
-            let draft = Draft(.post(.init(text: corpus.text())), ttl: 0, salt: random.bytes(8))
-            _ = try bridge.store.append([draft], by: try SampleAuthor(number).author)
+      try wait { [worker] in
+        try await worker.perform { bridge in
+          var random = SeededRandom(seed: 11)
+          var corpus = Corpus(seed: 12)
+          try bridge.store.batch {
+            for number in 0..<count {
+              let draft = Draft(.post(.init(text: corpus.text())), ttl: 0, salt: random.bytes(8))
+              _ = try bridge.store.append([draft], by: try SampleAuthor(number).author)
+            }
           }
         }
-        return "appended \(count)"
       }
+      return "appended \(count)"
     case "usage": return "\(try Usage.residentMaximum()) \(Usage.processorSeconds)"
     default: throw BenchmarkError("asked for \(line)")
     }
@@ -76,8 +78,10 @@ final class SyncClient {
 
   /// The held ranges of every log.
   func ranges() throws -> [[ClosedRange<SequenceNumber>]] {
-    try worker.performAndWait { bridge in
-      try bridge.store.persons().flatMap { try bridge.store.logs(of: $0) }.map(\.ranges)
+    try wait { [worker] in
+      try await worker.perform { bridge in
+        try bridge.store.persons().flatMap { try bridge.store.logs(of: $0) }.map(\.ranges)
+      }
     }
   }
 

@@ -105,7 +105,7 @@ extension StoreBridge {
       SelfView(
         instance: cursor.instance, mark: ChangeMark(number: cursor.number, cookie: cursor.cookie),
         interests: interestsNow, statement: statement(), hasOpenWants: hasOpenWants),
-      Replication.PeerMemory(
+      PeerMemory(
         cursor: memory.flatMap { memory in
           // The hash of our own interests at the time is kept beside the peer's cursor.
           memory.cursor.instance == 0
@@ -118,16 +118,16 @@ extension StoreBridge {
         statement: memory?.statement.map { Exchange.hash(of: $0) }))
   }
 
-  private func remember(_ node: PublicKey, _ change: (inout Store.PeerMemory) -> Void) throws {
+  private func remember(_ node: PublicKey, _ change: (inout StoredPeer) -> Void) throws {
     var memory = try memory(of: node)
     change(&memory)
     try store.remember(memory)
   }
 
-  private func memory(of node: PublicKey) throws -> Store.PeerMemory {
+  private func memory(of node: PublicKey) throws -> StoredPeer {
     var memory =
       try store.peer(node)
-      ?? Store.PeerMemory(
+      ?? StoredPeer(
         node: node, cursor: ChangeCursor(instance: 0, number: 0, cookie: 0), interestsHash: Digest(), lastSeen: now())
     memory.lastSeen = now()
     return memory
@@ -151,42 +151,41 @@ extension StoreBridge {
     while !reader.isAtEnd { wanted.insert(try reader.bytes32()) }
     let page = try store.digest(of: wanted, since: since, limit: maximum)
     return .digest(
-      Replication.DigestPage(
+      DigestPage(
         persons: page.persons.map { ($0.person.prefix64, $0.recordHash.prefix64) },
         logs: try page.logs.map { digest in
           let name = LogName(digest.log, whole: try store.logs(startingWith: digest.log.prefix64).count > 1)
           switch digest.state {
           case .head(let head):
-            return Replication.LogDigest(log: name, state: .open, sequence: head.sequence, hash: head.hash.prefix64)
+            return LogDigest(log: name, state: .open, sequence: head.sequence, hash: head.hash.prefix64)
           case .cut(let cut, let previous):
-            return Replication.LogDigest(log: name, state: .frozen, sequence: cut, hash: previous.prefix64)
+            return LogDigest(log: name, state: .frozen, sequence: cut, hash: previous.prefix64)
           }
         }, next: page.hasMore ? page.cursor.number : nil,
         mark: ChangeMark(number: page.cursor.number, cookie: page.cursor.cookie)), sinceCursor: sinceCursor)
   }
 
-  private func compare(_ node: PublicKey, _ digests: [Replication.LogDigest], _ advance: Cursor?) throws -> StoreReply {
-    var page = Store.DigestPage(cursor: ChangeCursor(instance: 0, number: 0, cookie: 0))
+  private func compare(_ node: PublicKey, _ digests: [LogDigest], _ advance: Cursor?) throws -> StoreReply {
+    var logs: [LogStanding] = []
     for digest in digests where digest.sequence >= .first {
       // A log that no record here certifies is none of ours.
       guard let log = try resolve(digest.log), let person = try store.identity(of: log)?.person else { continue }
       let hash = EventHash(prefix64: digest.hash)
-      page.logs.append(
-        Store.LogDigest(
+      logs.append(
+        LogStanding(
           log: log, person: person,
           state: digest.state == .open
             ? .head(LogHead(sequence: digest.sequence, hash: hash)) : .cut(digest.sequence, previous: hash)))
     }
-    var memory: Store.PeerMemory?
+    var memory: StoredPeer?
     if let advance {
       memory = try self.memory(of: node)
       memory!.cursor = ChangeCursor(
         instance: advance.instance, number: advance.mark.number, cookie: advance.mark.cookie)
       memory!.ownInterests = advance.interests
     }
-    let result = try store.reconcile(page, remembering: memory)
     return .compared(
-      evidenceWanted: try result.evidence.map { log in
+      evidenceWanted: try store.reconcile(logs, remembering: memory).map { log in
         LogName(log, whole: try store.logs(startingWith: log.prefix64).count > 1)
       })
   }

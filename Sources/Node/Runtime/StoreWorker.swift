@@ -71,14 +71,6 @@ public final class StoreWorker<Wrapped: StoreAnswering>: @unchecked Sendable {
     }
   }
 
-  /// As `perform`, for a caller that may wait: never call it from the node's queue.
-  public func performAndWait<Result: Sendable>(_ body: @Sendable (Wrapped) throws -> Result) throws -> Result {
-    try queue.sync {
-      guard let wrapped else { throw NodeError(.closed, "the store is closed") }
-      return try body(wrapped)
-    }
-  }
-
   /// Lets go of the store after what was asked before.
   public func close() {
     queue.sync {

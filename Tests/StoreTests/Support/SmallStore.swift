@@ -91,7 +91,7 @@ struct SmallStore {
 
     let cursor = try store.cursor()
     try store.remember(
-      PeerMemory(
+      StoredPeer(
         node: other.root.publicKey, cursor: cursor, interestsHash: Digest(hashing: [1]), lastSeen: TestLog.time))
   }
 
