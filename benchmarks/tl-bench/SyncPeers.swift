@@ -55,14 +55,15 @@ final class SyncServer {
 
 /// A node with a store of its own that fetches from another. Once per process: it keeps what it learned.
 final class SyncClient {
-  private let worker: StoreWorker<StoreBridge>
-  private let runtime: NodeRuntime<StoreBridge>
+  private let worker: StoreWorker<WatchedStore>
+  private let runtime: NodeRuntime<WatchedStore>
 
   init(store path: String, interests: [PersonID]) throws {
     worker = try StoreWorker {
-      StoreBridge(
-        store: try EventStore(writing: path, authority: .alone, readModels: [TimelineModel()]),
-        interests: { interests }, now: { StorageEnvironment.systemNow() })
+      WatchedStore(
+        StoreBridge(
+          store: try EventStore(writing: path, authority: .alone, readModels: [TimelineModel()]),
+          interests: { interests }, now: { StorageEnvironment.systemNow() }))
     }
     runtime = NodeRuntime(identity: try TLSIdentity(SigningKey()), store: worker)
   }
@@ -78,11 +79,30 @@ final class SyncClient {
 
   /// The held ranges of every log.
   func ranges() throws -> [[ClosedRange<SequenceNumber>]] {
+    try wait { [worker] in try await worker.perform { try $0.bridge.store.logs().map(\.ranges) } }
+  }
+
+  /// Of each log with one of the newest posts of all, the lowest of them.
+  func newest(_ count: Int, of persons: [PersonID]) throws -> [LogID: SequenceNumber] {
     try wait { [worker] in
-      try await worker.perform { bridge in
-        try bridge.store.persons().flatMap { try bridge.store.logs(of: $0) }.map(\.ranges)
+      try await worker.perform { store in
+        let reader = TimelineReader(store.bridge.store)
+        let now = StorageEnvironment.systemNow()
+        let posts = try persons.flatMap { try reader.posts(of: $0, limit: count, now: now) }
+        let newest = posts.sorted { $0.position > $1.position }.prefix(count)
+        return Dictionary(newest.map { ($0.log, $0.sequence) }, uniquingKeysWith: min)
       }
     }
+  }
+
+  /// From here on, notes when all these are held.
+  func watch(for posts: [LogID: SequenceNumber]) throws {
+    try wait { [worker] in try await worker.perform { $0.watch = .init(posts: posts) } }
+  }
+
+  /// Seconds from `watch`, and RUN bytes, until those posts were held.
+  func watched() throws -> (seconds: Double, bytes: Int)? {
+    try wait { [worker] in try await worker.perform { $0.watch?.found } }
   }
 
   func close() throws {
@@ -104,5 +124,32 @@ final class SyncClient {
     let processor = Usage.processorSeconds - before
     try client.close()
     return result + " \(processor)"
+  }
+}
+
+/// A store that notes when certain posts have come.
+final class WatchedStore: StoreAnswering {
+  struct Watch {
+    let posts: [LogID: SequenceNumber]
+    let clock = Stopwatch()
+    var bytes = 0
+    var found: (seconds: Double, bytes: Int)?
+  }
+
+  let bridge: StoreBridge
+  var watch: Watch?
+
+  init(_ bridge: StoreBridge) { self.bridge = bridge }
+
+  func answer(_ request: StoreRequest) -> StoreReply {
+    let reply = bridge.answer(request)
+    if case .ingest(let bodies, _) = request, watch != nil, watch!.found == nil {
+      watch!.bytes += bodies.reduce(0) { $0 + $1.count }
+      let isHere = watch!.posts.allSatisfy { log, lowest in
+        (try? bridge.store.log(log)?.ranges.last?.lowerBound).map { $0 <= lowest } ?? false
+      }
+      if isHere { watch!.found = (watch!.clock.seconds, watch!.bytes) }
+    }
+    return reply
   }
 }

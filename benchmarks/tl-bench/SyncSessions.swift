@@ -54,23 +54,28 @@ enum SyncSessions {
     let server = try Server(context, logs: logs, posts: posts)
     let folder = try context.folder("fetch")
     try checkOrder(server, folder + "/part")
+    let newest = try newestPosts(server, folder + "/whole")
     return {
       let path = folder + "/store"
       Files.remove(store: path)
       let client = try SyncClient(store: path, interests: server.persons)
       let before = (Usage.processorSeconds, Double(try server.child.ask("usage")[1])!)
+      try client.watch(for: newest)
       let clock = Stopwatch()
       let outcome = try client.sync(with: (server.address, server.node))
       let seconds = clock.seconds
+      let found = try client.watched()
       let after = (Usage.processorSeconds, Double(try server.child.ask("usage")[1])!)
       try client.close()
       let events = outcome.end.report!.events
       guard events == logs * posts, outcome.end.report!.complete else {
         throw BenchmarkError("\(events) events came in a first sync")
       }
+      guard let found else { throw BenchmarkError("the newest posts never came") }
       return Benchmark.Sample(
         value: Double(events) / seconds,
         notes: bytes(outcome, per: Double(events)) + [
+          ("newest50.ms", found.seconds * 1000), ("newest50.runBytes", Double(found.bytes)), ("ms", seconds * 1000),
           ("clientCPUSeconds", after.0 - before.0), ("serverCPUSeconds", after.1 - before.1),
           ("roundTrips", Double(outcome.end.report!.roundTrips)),
           ("storeBytes", Double(try Files.size(path)) / Double(events)),
@@ -86,6 +91,15 @@ enum SyncSessions {
     let heads = try client.ranges().map { $0.last?.upperBound }
     guard Set(heads).count == 1, heads[0] != nil else { throw BenchmarkError("not the newest came first") }
     try client.close()
+  }
+
+  /// Where the newest 50 posts of all lie.
+  private static func newestPosts(_ server: Server, _ path: String) throws -> [LogID: SequenceNumber] {
+    let client = try SyncClient(store: path, interests: server.persons)
+    _ = try client.sync(with: (server.address, server.node))
+    let posts = try client.newest(50, of: server.persons)
+    try client.close()
+    return posts
   }
 
   private static func bytes(_ outcome: SyncOutcome, per count: Double) -> [(name: String, value: Double)] {
