@@ -13,7 +13,8 @@ extension EventStore {
   @discardableResult
   public func discardDamage() throws -> [Damage] {
     let found = try verify(full: false)
-    for damage in found {
+    // From the highest down: the read models of what lies above a damaged place are made again, and that must read.
+    for damage in found.reversed() {
       guard let log = damage.log, let range = damage.range else { continue }
       try write { if let entry = try entry(log) { try discard(entry, range) } }
     }
