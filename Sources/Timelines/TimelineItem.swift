@@ -75,6 +75,7 @@ public struct ThreadEntry: Hashable, Sendable {
     case notHeld = "not held here"
     case notDue = "dated in the future"
     case malformed
+    case damaged = "damaged here"
   }
 
   /// 0 for the oldest ancestor that is known.

@@ -52,9 +52,14 @@ extension TimelineReader {
     var events: [Event] = []
     let limit = min(limit, Self.limitMaximum)
     for range in ranges.reversed() where events.count < limit && range.lowerBound < below {
-      let last = min(range.upperBound, below - 1)
-      let count = min(limit - events.count, last - range.lowerBound + 1)
-      events += try (0..<count).compactMap { try source.event(at: EventPlace(log, last - $0)) }
+      var next = min(range.upperBound, below - 1)
+      while events.count < limit, next >= range.lowerBound {
+        let place = EventPlace(log, next)
+        if let event = try unlessDamaged(place, { try expect(source.event(at: place), at: place) }) {
+          events.append(event)
+        }
+        next = next - 1
+      }
     }
     return events
   }
@@ -77,10 +82,8 @@ extension TimelineReader {
   }
 
   func id(of log: LogIdentity, at sequence: SequenceNumber) throws -> EventID {
-    guard let event = try source.view(at: EventPlace(log, sequence)) else {
-      throw StoreError(.damaged, "event \(sequence) of log \(log.log) is missing", path: database.path)
-    }
-    return event.id
+    let place = EventPlace(log, sequence)
+    return try expect(source.view(at: place), at: place).id
   }
 
   /// The event of the log that has this id.

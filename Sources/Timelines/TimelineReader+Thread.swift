@@ -48,8 +48,15 @@ extension TimelineReader {
   }
 
   private func node(_ reference: Reference, now: Timestamp) throws -> Node {
-    guard let (event, log) = try event(reference) else { return Node(reference: reference, placeholder: .notHeld) }
-    return try node(event, log, reference, now: now)
+    guard let log = try log(reference.log) else { return Node(reference: reference, placeholder: .notHeld) }
+    let place = EventPlace(log, reference.sequence)
+    let node = try unlessDamaged(place) {
+      guard let event = try source.event(at: place), event.header.hash == reference.hash else {
+        return Node(reference: reference, placeholder: .notHeld)
+      }
+      return try self.node(event, log, reference, now: now)
+    }
+    return node ?? Node(reference: reference, placeholder: .damaged)
   }
 
   private func node(_ event: Event, _ log: LogIdentity, _ reference: Reference, now: Timestamp) throws -> Node {
@@ -78,7 +85,8 @@ extension TimelineReader {
     let places = try select.map { ($0.int(0), $0.sequence(1)) }.map { (try log($0.0), $0.1) }
     var nodes: [Node] = []
     for (log, sequence) in places {
-      guard let event = try source.event(at: EventPlace(log, sequence)) else { continue }
+      let place = EventPlace(log, sequence)
+      guard let event = try unlessDamaged(place, { try source.event(at: place) }) else { continue }
       let node = try node(event, log, event.header.reference, now: now)
       // The table knows eight bytes of the parent; only the whole reference counts. What is not shown is left out.
       if let item = node.item, item.replyTo == parent { nodes.append(node) }

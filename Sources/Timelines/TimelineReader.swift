@@ -14,6 +14,11 @@ public final class TimelineReader {
   /// Names that the user gave to persons. They win over what persons call themselves.
   public var petnames: [String: PersonID] = [:]
 
+  /// Whether listings leave out the events that are damaged on disk and show the rest; what was left out is then in
+  /// `takeLeftOut`. Otherwise they throw. Searching for one event always throws.
+  public var leavesOutDamage = false
+  var leftOut: Set<EventPlace> = []
+
   // Valid while `mark` is the database's content mark.
   private var mark: Int64 = -1
   private var labels: [Int64: PersonLabel] = [:]
@@ -86,11 +91,11 @@ public final class TimelineReader {
       let rows = try rows(of: logs, before: bound, limit: wanted, now: now)
       for row in rows {
         let place = EventPlace(row.log, row.sequence)
-        let item: TimelineItem?
-        if withHeaders {
-          item = try source.event(at: place).flatMap { try self.item($0, of: row.log, now: now) }
-        } else {
-          item = try source.view(at: place).flatMap { try self.item($0, of: row.log, header: nil, now: now) }
+        let item = try unlessDamaged(place) {
+          if withHeaders {
+            return try self.item(try expect(source.event(at: place), at: place), of: row.log, now: now)
+          }
+          return try self.item(try expect(source.view(at: place), at: place), of: row.log, header: nil, now: now)
         }
         if let item, item.post != nil { items.append(item) }
       }
@@ -182,7 +187,8 @@ public final class TimelineReader {
     }
     var replyToID: EventID?
     if case .post(let post) = content, let target = post.replyTo, let parent = try self.log(target.log) {
-      replyToID = try source.view(at: EventPlace(parent, target.sequence))?.id
+      let place = EventPlace(parent, target.sequence)
+      replyToID = try unlessDamaged(place) { try source.view(at: place)?.id }
     }
     return TimelineItem(
       view, of: log.log, header: header, content: content, author: try label(of: log, now: now), replyToID: replyToID)

@@ -44,11 +44,13 @@ extension Command {
       return try printEvent(try reading.event(words), invocation, reading)
     }
     let person = try words.map { try reading.person($0) } ?? reading.profile.person
+    reading.timelines.leavesOutDamage = true
     let items = try reading.timelines.history(
       of: person, before: try reading.place(before: invocation.arguments.text(.before)), limit: invocation.limit,
       now: reading.now)
     invocation.output.startPager()
     try EventPrinter(invocation, reading).print(items, showingKinds: true)
+    try tellLeftOut(invocation, reading)
   }
 
   static let logVerify = Command(

@@ -1,6 +1,7 @@
 import Events
 import Identity
 import Primitives
+import Store
 import Terminal
 import Timelines
 
@@ -19,12 +20,14 @@ extension Command {
     options: [.limit, .before, .author]
   ) { invocation in
     let reading = try invocation.reading()
+    reading.timelines.leavesOutDamage = true
     let author = try invocation.arguments.text(.author).map { try reading.person($0) }
     let items = try reading.timelines.timeline(
       of: reading.profile.person, before: try reading.position(before: invocation.arguments.text(.before)),
       limit: invocation.limit, author: author, now: reading.now)
     invocation.output.startPager()
     try EventPrinter(invocation, reading).print(items)
+    try tellLeftOut(invocation, reading)
     if items.isEmpty {
       invocation.output.note("nothing here yet: tl post says something, tl sync fetches what others said")
     }
@@ -39,6 +42,7 @@ extension Command {
     positionals: [optionalWho], options: [.limit, .before]
   ) { invocation in
     let reading = try invocation.reading()
+    reading.timelines.leavesOutDamage = true
     let person = try invocation.arguments.optional(optionalWho).map { try reading.person($0) } ?? reading.profile.person
     guard let known = try reading.timelines.profile(person, now: reading.now) else {
       throw CommandFailure(.notFound, "nothing of this person is here", hint: "follow and sync first")
@@ -51,6 +55,7 @@ extension Command {
     invocation.output.startPager()
     try printProfile(known, invocation, reading)
     try EventPrinter(invocation, reading).print(posts)
+    try tellLeftOut(invocation, reading)
   }
 
   static let showThread = Command(
@@ -62,6 +67,7 @@ extension Command {
     positionals: [.eventID], options: [.limit]
   ) { invocation in
     let reading = try invocation.reading()
+    reading.timelines.leavesOutDamage = true
     let reference = try reading.event(invocation.arguments.text(.eventID))
     let entries = try reading.timelines.thread(
       reference, limit: invocation.arguments.number(.limit) ?? 1000, now: reading.now)
@@ -77,6 +83,7 @@ extension Command {
         try invocation.output.line("\(margin)[\(entry.placeholder?.rawValue ?? "", .dim)]")
       }
     }
+    try tellLeftOut(invocation, reading)
   }
 
   static let showFollowing = Command(
@@ -101,6 +108,25 @@ extension Command {
   ) { invocation in
     try listFollows(invocation) { try $0.timelines.followers($1, now: $0.now) }
   }
+}
+
+/// Says which events a listing left out because they are damaged, and ends the command with exit code 5.
+func tellLeftOut(_ invocation: Invocation, _ reading: Reading) throws {
+  let leftOut = reading.timelines.takeLeftOut()
+  guard !leftOut.isEmpty else { return }
+  // What is shown comes before what is not.
+  try invocation.output.flush()
+  var count = 0
+  for damage in leftOut {
+    guard let log = damage.log, let range = damage.range else { continue }
+    let number = range.upperBound - range.lowerBound + 1
+    count += number
+    let events = number == 1 ? "event \(range.lowerBound)" : "events \(range.lowerBound)–\(range.upperBound)"
+    invocation.output.warn("\(events) of log \(log.hex) cannot be shown: damaged")
+  }
+  throw CommandFailure(
+    .verificationFailed, "\(counted(count, "event")) left out, damaged in the store here; the rest is shown",
+    hint: "tl log repair takes out what is damaged, and tl sync fetches it again")
 }
 
 private func listFollows(_ invocation: Invocation, _ list: (Reading, PersonID) throws -> [FollowEntry]) throws {
