@@ -1,19 +1,15 @@
 /// A cache bounded by the sum of its entries' costs. The entry used longest ago goes first.
 public struct LeastRecentlyUsed<Key: Hashable, Value> {
-  private struct Entry {
-    var value: Value
-    var cost: Int
-    var stamp: UInt64
-  }
-
   public let costMaximum: Int
-  public private(set) var cost = 0
-  private var entries: [Key: Entry] = [:]
-  private var stamp: UInt64 = 0
+  public internal(set) var cost = 0
+  @usableFromInline var entries: [Key: (value: Value, cost: Int, stamp: UInt64)] = [:]
+  @usableFromInline var stamp: UInt64 = 0
 
   /// - Parameter costMaximum: upper bound of `cost`, in the unit of the costs given (bytes, mostly).
+  @inlinable
   public init(costMaximum: Int) { self.costMaximum = costMaximum }
 
+  @inlinable
   public mutating func value(_ key: Key) -> Value? {
     guard let index = entries.index(forKey: key) else { return nil }
     stamp += 1
@@ -26,7 +22,7 @@ public struct LeastRecentlyUsed<Key: Hashable, Value> {
     remove(key)
     guard entryCost <= costMaximum else { return }
     stamp += 1
-    entries[key] = Entry(value: value, cost: entryCost, stamp: stamp)
+    entries[key] = (value, entryCost, stamp)
     cost += entryCost
     if cost > costMaximum { evict() }
   }

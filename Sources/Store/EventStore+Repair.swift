@@ -90,6 +90,7 @@ extension EventStore {
 
   private func rememberLoss(_ entry: LogEntry, _ head: LogHead) throws {
     entry.want = head
+    entry.isKnownWhole = false
     let insert = try database.statement("INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)")
     insert.bind("lost \(entry.key.hex)", at: 0)
     insert.bind(head.sequence, at: 1)
@@ -98,10 +99,14 @@ extension EventStore {
 
   /// Refuses to append to a log whose newest events were lost here and have not come back.
   func expectWhole(_ entry: LogEntry) throws {
+    guard !entry.isKnownWhole else { return }
     let key = "lost \(entry.key.hex)"
     let select = try database.statement("SELECT value FROM meta WHERE key=?")
     select.bind(key, at: 0)
-    guard let lost = try select.first({ $0.sequence(0) }) else { return }
+    guard let lost = try select.first({ $0.sequence(0) }) else {
+      entry.isKnownWhole = true
+      return
+    }
     guard let top = entry.top, top.last >= lost else {
       throw StoreError(
         .damaged, "this device's log lost events up to \(lost): sync before appending, or add a new device",

@@ -93,8 +93,12 @@ public struct StoredPeer: Hashable, Sendable {
 extension EventStore {
   // MARK: - Cursors
 
-  /// The cursor of the newest change.
+  /// The cursor of the newest change. Only the writer gives cursors out: it must know which changes it has told.
   public func cursor() throws -> ChangeCursor {
+    guard database.mode == .writer else {
+      throw StoreError(.misuse, "a reader gives out no cursors", path: database.path)
+    }
+    changesAreTold()
     let number = try database.number("SELECT max(n) FROM change") ?? 0
     return ChangeCursor(instance: instance, number: UInt64(clamping: number), cookie: try cookie(number))
   }

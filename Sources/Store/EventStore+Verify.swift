@@ -18,7 +18,7 @@ public struct Damage: Hashable, Sendable {
 
 extension EventStore {
   /// Logs that are checked after an unclean stop: those that changed last, which is where a torn write could lie.
-  private static let newestLogs = 256
+  static let newestLogs = 256
 
   /// Checks chain, checksums and head signature of the newest part of the logs that changed last.
   func verifyNewest() throws -> [Damage] {

@@ -43,9 +43,11 @@ public final class EventStore {
   // Kept by the writer; empty in readers, which look at the disk each time.
   private var entries: [LogID: LogEntry] = [:]
   private var dirty: [LogEntry] = []
-  private var dirtyKeys: Set<LogID> = []
   private var dirtyPersons: Set<Int64> = []
   private var nextChange: Int64?
+  /// From this number on changes lie behind no cursor that was given out, so a log that changes again keeps its number.
+  /// Nil when that is not known; then every number that is taken counts as told.
+  private var untoldFrom: Int64?
   private var epochIsOpen = false
   /// Transactions of this process that changed something.
   private var commits = 0
@@ -144,7 +146,7 @@ public final class EventStore {
           try flush()
           return value
         }
-        if !dirtyKeys.isEmpty || nextChange != nil { commits += 1 }
+        if nextChange != nil { commits += 1 }
         return value
       } catch {
         isMarked = wasMarked
@@ -166,16 +168,18 @@ public final class EventStore {
   func forget() {
     entries = [:]
     dirty = []
-    dirtyKeys = []
     dirtyPersons = []
     nextChange = nil
+    untoldFrom = nil
     records.removeAll()
     chunkCache.removeAll()
     viewCache.removeAll()
   }
 
   func markDirty(_ entry: LogEntry) {
-    if dirtyKeys.insert(entry.key).inserted { dirty.append(entry) }
+    guard !entry.isDirty else { return }
+    entry.isDirty = true
+    dirty.append(entry)
   }
 
   func markDirty(personRow: Int64) {
@@ -186,6 +190,10 @@ public final class EventStore {
     guard !dirty.isEmpty || !dirtyPersons.isEmpty else { return }
     var next = try nextChangeNumber()
     if !epochIsOpen { try openEpoch(at: next) }
+    let untold = untoldFrom ?? next
+    untoldFrom = untold
+    // What is looked at after an unclean stop are the newest numbers, so a log that goes on changing stays among them.
+    let kept = max(untold, next - Int64(Self.newestLogs))
     if commits > 0, !isMarked {
       // A process that writes once needs no note: one transaction is whole or not there.
       try database.execute("UPDATE meta SET value=1 WHERE key='unclean'")
@@ -196,7 +204,9 @@ public final class EventStore {
     for pid in dirtyPersons.sorted() {
       let before = try database.statement("SELECT change FROM person WHERE pid=?")
       before.bind(pid, at: 0)
-      drop.bind(try before.first { $0.int(0) } ?? 0, at: 0)
+      let change = try before.first { $0.int(0) } ?? 0
+      guard change < kept else { continue }
+      drop.bind(change, at: 0)
       try drop.run()
       let update = try database.statement("UPDATE person SET change=? WHERE pid=?")
       update.bind(next, at: 0)
@@ -209,20 +219,22 @@ public final class EventStore {
       next += 1
     }
     for entry in dirty {
-      if entry.change > 0 {
-        drop.bind(entry.change, at: 0)
-        try drop.run()
+      if entry.change < kept {
+        if entry.change > 0 {
+          drop.bind(entry.change, at: 0)
+          try drop.run()
+        }
+        entry.change = next
+        insert.bind(next, at: 0)
+        insert.bind(entry.pid, at: 1)
+        insert.bind(entry.lid, at: 2)
+        try insert.run()
+        next += 1
       }
-      entry.change = next
-      insert.bind(next, at: 0)
-      insert.bind(entry.pid, at: 1)
-      insert.bind(entry.lid, at: 2)
-      try insert.run()
       try save(entry)
-      next += 1
+      entry.isDirty = false
     }
     dirty = []
-    dirtyKeys = []
     dirtyPersons = []
     nextChange = next
     if entries.count > Self.entryMaximum { entries = [:] }
@@ -238,7 +250,7 @@ public final class EventStore {
   /// The cookie of change number N is that of the epoch which contains N. Every process that writes opens an epoch of
   /// its own, with eight fresh random bytes, at its first number. That tells a rolled-back copy from the original as
   /// surely as a cookie per number would: numbers given out after the roll-back belong to a later epoch than the equal
-  /// numbers that peers remember, and numbers from before it mean the same in both.
+  /// numbers that peers remember, and up to a number from before it peers have seen all that the copy holds.
   private func openEpoch(at first: Int64) throws {
     let cookie = environment.random(8)
     let insert = try database.statement("INSERT OR REPLACE INTO epoch(first, cookie) VALUES(?,?)")
@@ -251,6 +263,9 @@ public final class EventStore {
       """)
     epochIsOpen = true
   }
+
+  /// A cursor is about to be given out: what changes after it needs a number beyond it.
+  func changesAreTold() { untoldFrom = nil }
 
   // MARK: - Log entries
 

@@ -89,18 +89,23 @@ public final class TimelineModel: ReadModel {
     return rank.at
   }
 
-  /// Notes that the log has a post as new as `at`, so that logs can be looked at in a good order. It never falls.
+  /// Notes that the log has a post as new as `at`, so that logs can be looked at in a good order. It never falls, and it
+  /// rises a minute beyond what was seen, so that posts in quick succession do not write it each time.
   private func raise(_ at: Int64, _ log: LogIdentity, _ database: Database) throws(StoreError) {
     let raise = try database.statement(
       """
-      INSERT INTO feed(pid, lid, newest) VALUES(?,?,?) \
-      ON CONFLICT DO UPDATE SET newest=excluded.newest WHERE excluded.newest>newest
+      INSERT INTO feed(pid, lid, newest) VALUES(?,?,?+?) \
+      ON CONFLICT DO UPDATE SET newest=excluded.newest WHERE excluded.newest-?4>newest
       """)
     raise.bind(log.pid, at: 0)
     raise.bind(log.lid, at: 1)
-    raise.bind(at, at: 2)
+    raise.bind(min(at, Int64.max - Self.feedLead), at: 2)
+    raise.bind(Self.feedLead, at: 3)
     try raise.run()
   }
+
+  /// A minute of ids.
+  private static let feedLead: Int64 = 60_000 << 22
 
   private func add(
     _ content: EventContent, _ header: EventHeader, _ log: LogIdentity, _ database: Database

@@ -82,6 +82,43 @@ import Testing
     #expect(try replica.digest(of: [person.id]).logs == store.digest(of: [person.id]).logs)
   }
 
+  @Test("a log keeps its change number while no cursor was given out since it was taken, and whoever has one is told")
+  func changeNumbers() throws {
+    let person = TestPerson(seed: 1)
+    let other = TestPerson(seed: 2)
+    let disk = MemoryDisk()
+    let store = try EventStore.inMemory(disk)
+    try store.merge(person.record)
+    try store.merge(other.record)
+    func append(_ person: TestPerson) throws { _ = try store.append(drafts(1), by: person.author()) }
+    func newest() throws -> Int64? { try store.database.number("SELECT max(n) FROM change") }
+    try append(person)
+    let first = try newest()
+    for _ in 0..<5 { try append(person) }
+    #expect(try newest() == first)
+    var cursor = try store.cursor()
+    for round in 0..<4 {
+      for author in [person, other] { for _ in 0...round { try append(author) } }
+      let page = try store.digest(of: [person.id, other.id], since: cursor.number, limit: 10)
+      #expect(page.logs.map(\.person) == [person.id, other.id])
+      #expect(try store.knows(page.cursor) && page.cursor.number == cursor.number + 2)
+      cursor = page.cursor
+    }
+    // A failed change takes no number that a cursor could already name.
+    #expect(throws: StoreError.self) {
+      try store.batch {
+        try append(person)
+        throw StoreError(.misuse, "changed its mind", path: "")
+      }
+    }
+    try append(other)
+    #expect(
+      try store.digest(of: [person.id, other.id], since: cursor.number, limit: 10).logs.map(\.person) == [other.id])
+    store.close()
+    let reader = try EventStore(reading: "store", environment: StorageEnvironment(disk: disk))
+    #expect(throws: StoreError.self) { try reader.cursor() }
+  }
+
   @Test("nobody appends to a log that the person's record does not certify, or that is revoked")
   func refusals() throws {
     var person = TestPerson(seed: 3)

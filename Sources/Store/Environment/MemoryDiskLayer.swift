@@ -118,7 +118,9 @@ enum MemoryDiskLayer {
     }
     methods.pointee.xFileControl = { _, _, _ in SQLITE_NOTFOUND }
     methods.pointee.xSectorSize = { _ in 512 }
-    methods.pointee.xDeviceCharacteristics = { _ in 0 }
+    // As SQLite takes the real disk to be, and as `crash` is: a torn write leaves its neighbours alone. Without this the
+    // write-ahead log is padded after each commit, which the real one never is.
+    methods.pointee.xDeviceCharacteristics = { _ in SQLITE_IOCAP_POWERSAFE_OVERWRITE }
     return Methods(pointer: methods)
   }()
 }

@@ -62,10 +62,6 @@ struct WriteAheadLog {
     var pendingFrames = 0
     var commitsBehind = 0
     var endIsCommit = false
-    // SQLite syncs a transaction in the middle of the repeated frame that fills the sector: what follows in it becomes
-    // durable only with the next transaction, and a crash may tear both.
-    var endIsRepeat = false
-    var isTornBehind = false
     var before: (head: [UInt8], page: ArraySlice<UInt8>?) = ([], nil)
     var index = 0
     while let frame = source.read(Self.headerBytes + index * step, step) {
@@ -84,9 +80,6 @@ struct WriteAheadLog {
         if end == nil {
           end = index
           endIsCommit = Array(frame[8..<16]) == salts && Self.integer(frame, 4) != 0
-          endIsRepeat = endIsCommit && before.head == Array(frame[0..<8])
-        } else if commitsBehind == 0 {
-          isTornBehind = true
         }
         before = (Array(frame[0..<8]), nil)
         pending = [:]
@@ -101,8 +94,6 @@ struct WriteAheadLog {
         if isCommit, !isRepeated { commitsBehind += 1 }
         before = (Array(frame[0..<8]), frame[24...])
         guard takesBroken else { continue }
-      } else {
-        before = (Array(frame[0..<8]), nil)
       }
       pending[Int(Self.integer(frame, 0))] = Self.headerBytes + index * step + Self.frameHeaderBytes
       pendingFrames += 1
@@ -114,8 +105,7 @@ struct WriteAheadLog {
       pending = [:]
       pendingFrames = 0
     }
-    let endIsDurable = endIsCommit && !(endIsRepeat && isTornBehind)
-    transactionsBehind = max(0, commitsBehind - (endIsDurable ? 0 : 1))
+    transactionsBehind = max(0, commitsBehind - (endIsCommit ? 0 : 1))
     unfinishedFrames = pendingFrames
     wholeFrames = index
   }

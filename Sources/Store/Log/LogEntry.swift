@@ -33,10 +33,16 @@ final class LogEntry {
   /// The lower segments changed and must be written.
   var lowerChanged = false
   var change: Int64 = 0
+  /// It was looked up that no newest events of an own log were lost here.
+  var isKnownWhole = false
+  /// It changed and must be written before the transaction ends.
+  var isDirty = false
 
   // Derived from stored events when first needed; nil = not known now.
   var headHeader: EventHeader?
   var headChunkBytes: Int?
+  /// An event that lies in the tail.
+  var tailEvent: SequenceNumber?
   /// The first header of the top segment.
   var topHeader: EventHeader?
 
@@ -65,6 +71,7 @@ final class LogEntry {
   func forgetDerived() {
     headHeader = nil
     headChunkBytes = nil
+    tailEvent = nil
     topHeader = nil
   }
 }

@@ -368,9 +368,11 @@ extension EventStore {
     insert.bind(checksum, at: 14)
     bind(wantedUntil, to: insert, at: 15)
     try insert.run()
+    entry.tailEvent = header.sequence
   }
 
   func deleteTail(_ entry: LogEntry, _ range: ClosedRange<SequenceNumber>) throws {
+    entry.tailEvent = nil
     let delete = try database.statement("DELETE FROM tail WHERE lid=? AND seq BETWEEN ? AND ?")
     delete.bind(entry.lid, at: 0)
     delete.bind(range.lowerBound, at: 1)
@@ -391,6 +393,7 @@ extension EventStore {
   }
 
   func hasTailRow(_ entry: LogEntry, _ sequence: SequenceNumber) throws -> Bool {
+    if entry.tailEvent == sequence { return true }
     let select = try database.statement("SELECT 1 FROM tail WHERE lid=? AND seq=?")
     select.bind(entry.lid, at: 0)
     select.bind(sequence, at: 1)
