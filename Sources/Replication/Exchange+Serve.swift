@@ -70,10 +70,10 @@ extension Exchange {
       }
       serve.evidence += logs
     case .want(let want):
-      guard want.first == serve.nextWantFromPeer, serve.wantsOpen + want.items.count <= MessageLimits.wantItems else {
-        return close(.fault("wants out of order, or too many"), saying: .fault)
+      guard want.first == serve.nextWantFromPeer, serve.wantsOpen == 0 else {
+        return close(.fault("wants out of order, or while others are open"), saying: .fault)
       }
-      serve.wantsOpen += want.items.count
+      serve.wantsOpen = want.items.count
       serve.nextWantFromPeer += UInt32(want.items.count)
       serve.budget = want.bytesMaximum
       for (index, item) in want.items.enumerated() {

@@ -326,6 +326,13 @@ extension Message.Want {
           log: name, from: SequenceNumber(to - packed >> 1), to: SequenceNumber(to), chained: packed & 1 == 1))
     }
     guard first <= UInt64(UInt32.max) - UInt64(items.count) else { throw ByteError(at: 0, "number over 32 bits") }
+    // Otherwise a few bytes could ask for the same megabytes thousands of times.
+    var lowest: [LogName: SequenceNumber] = [:]
+    for item in items {
+      if let above = lowest.updateValue(item.from, forKey: item.log), item.to >= above {
+        throw ByteError(at: 0, "ranges of one log that overlap, or are not newest first")
+      }
+    }
     self.init(first: UInt32(first), items: items, bytesMaximum: bytesMaximum)
   }
 }

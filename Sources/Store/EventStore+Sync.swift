@@ -311,7 +311,7 @@ extension EventStore {
     return isComplete
   }
 
-  /// The missing ranges of one log, newest first.
+  /// The missing ranges of one log, newest first; no two overlap.
   func wants(_ entry: LogEntry, newest: Int?) throws -> [StretchRequest] {
     var highest = entry.top?.last ?? SequenceNumber(0)
     if let want = entry.want { highest = max(highest, want.sequence) }
@@ -336,10 +336,10 @@ extension EventStore {
     }
     // The other branch of a log that does not fit together: asked for without naming neighbours.
     if let suspect = try storedSuspect(entry), suspect.first > .first {
-      requests.append(StretchRequest(log: entry.key, range: Self.chunkBelow(suspect.first - 1)))
+      Self.add(Self.chunkBelow(suspect.first - 1), of: entry.key, to: &requests)
     }
     if let want = entry.want, entry.segmentIndex(containing: want.sequence) != nil {
-      requests.append(StretchRequest(log: entry.key, range: Self.chunkBelow(want.sequence)))
+      Self.add(Self.chunkBelow(want.sequence), of: entry.key, to: &requests)
     }
     guard newest != nil else { return requests }
     return requests.compactMap { request in
@@ -351,6 +351,22 @@ extension EventStore {
       }
       return request
     }
+  }
+
+  /// Asks for what of a range is not asked for yet, so that the requests stay newest first and apart.
+  private static func add(
+    _ range: ClosedRange<SequenceNumber>, of log: LogID, to requests: inout [StretchRequest]
+  ) {
+    var next = range.upperBound
+    var added: [StretchRequest] = []
+    for request in requests where request.range.overlaps(range) {
+      if request.range.upperBound < next {
+        added.append(StretchRequest(log: log, range: (request.range.upperBound + 1)...next))
+      }
+      next = SequenceNumber(request.range.lowerBound.rawValue - 1)
+    }
+    if next >= range.lowerBound { added.append(StretchRequest(log: log, range: range.lowerBound...next)) }
+    requests = (requests + added).sorted { $0.range.lowerBound > $1.range.lowerBound }
   }
 
   private static func chunkBelow(_ sequence: SequenceNumber) -> ClosedRange<SequenceNumber> {

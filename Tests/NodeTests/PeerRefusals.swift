@@ -164,6 +164,13 @@ extension PeerVectors {
     PeerRefusal(
       "WANT: `to` 2^48 + 1", 8, [0x83, 0, 0xF6],
       string(changed(wantItem, 9..<10, overMaximum))),
+    PeerRefusal("WANT: the same range twice", 8, [0x83, 0, 0xF6], string(wantItem + wantItem)),
+    PeerRefusal(
+      "WANT: a range that overlaps the one before", 8, [0x83, 0, 0xF6],
+      string(changed(wantItem, 9..<11, [9, 8]) + changed(wantItem, 9..<11, [5, 4]))),
+    PeerRefusal(
+      "WANT: a newer range after an older one", 8, [0x83, 0, 0xF6],
+      string(wantItem + changed(wantItem, 9..<11, [2, 0]))),
     PeerRefusal("WANT: a log's name of form 2", 8, [0x83, 0, 0xF6], string(changed(wantItem, 0..<1, [2]))),
     PeerRefusal("WANT: an item cut off", 8, [0x83, 0, 0xF6], string(Array(wantItem.dropLast()))),
     PeerRefusal(

@@ -19,8 +19,9 @@ extension PeerVectors {
       Message.want(
         .init(
           first: first,
-          items: (0..<count).map { _ in
-            Message.Want.Item(log: LogName(Self.log), from: .first, to: .first, chained: false)
+          items: (0..<count).map {
+            let sequence = SequenceNumber(UInt64(count - $0))
+            return Message.Want.Item(log: LogName(Self.log), from: sequence, to: sequence, chained: false)
           }, bytesMaximum: nil))
     }
     return [

@@ -256,6 +256,40 @@ import Testing
   }
 }
 
+@Suite struct WantTests {
+  @Test("wants that come while others are open are a fault: what is asked for once need not be sent twice")
+  func oneAtATime() {
+    let store = ModelStore(seed: 3)
+    store.author(ExchangeTests.people[0], events: 1..<50)
+    var exchange = Exchange(
+      role: .responder, node: ExchangeTests.people[1].cast(), options: .init(), at: Instant(nanoseconds: 0))
+    _ = exchange.start()
+    _ = exchange.handle(.store(store.answer(.open(node: exchange.node))), at: Instant(nanoseconds: 0))
+    let hello = Message.Hello(
+      instance: 1, mark: ChangeMark(number: 0, cookie: 0), interests: Exchange.hash(of: [PersonID]()), cursor: nil,
+      knownInterests: Exchange.hash(of: [PersonID]()), knownStatement: nil)
+    _ = exchange.handle(.received(.hello(hello)), at: Instant(nanoseconds: 0))
+    func want(_ number: UInt32) -> Exchange.Input {
+      let item = Message.Want.Item(
+        log: LogName(ExchangeTests.people[0].cast()), from: .first, to: SequenceNumber(49), chained: false)
+      return .received(.want(.init(first: number, items: [item], bytesMaximum: nil)))
+    }
+    let first = exchange.handle(want(0), at: Instant(nanoseconds: 0))
+    guard case .store(let request)? = first.last else {
+      Issue.record("\(first)")
+      return
+    }
+    let served = exchange.handle(.store(store.answer(request)), at: Instant(nanoseconds: 0))
+    #expect(served.contains(.send(.end([0: .complete]))))
+    let second = exchange.handle(want(1), at: Instant(nanoseconds: 0))
+    #expect(second.count == 1)
+    guard case .close(.fault)? = exchange.handle(want(2), at: Instant(nanoseconds: 0)).last else {
+      Issue.record("a third want was taken while the second was open")
+      return
+    }
+  }
+}
+
 @Suite struct MessageTests {
   static let samples: [Message] = [
     .hello(

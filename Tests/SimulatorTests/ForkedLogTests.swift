@@ -74,7 +74,14 @@ private struct ForkedLog {
     for (number, order) in Self.orders.enumerated() {
       var forked = try ForkedLog(seed: seed, isStaggered: seed % 2 == 1)
       for round in 0..<4 {
-        for (from, to) in order { forked.sync(from, to, newest: round == 0 && seed % 3 == 2 ? 40 : nil) }
+        for (from, to) in order {
+          forked.sync(from, to, newest: round == 0 && seed % 3 == 2 ? 40 : nil)
+          for peer in forked.peers {
+            // As the protocol demands: newest first, and apart.
+            let ranges = try peer.store.openWants(of: [forked.person], limit: 100).map(\.range)
+            #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.lowerBound > $1.upperBound })
+          }
+        }
       }
       for node in forked.world.nodes {
         for end in node.ends {

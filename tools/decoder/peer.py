@@ -148,6 +148,10 @@ def _want(body):
 
     items = _packed(items, 4_096, item)
     require(first + len(items) < 2**32, "a number over 32 bits")
+    lowest = {}
+    for name, low, high, _ in items:
+        require(int(high) < lowest.get(name, 2**64), "ranges of one log that overlap, or are not newest first")
+        lowest[name] = int(low)
     return {"first": str(first), "bytes": None if budget is None else str(budget), "items": items}
 
 
