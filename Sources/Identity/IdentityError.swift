@@ -5,6 +5,8 @@ public struct IdentityError: Error, Hashable, Sendable, CustomStringConvertible 
   public enum Code: String, Sendable {
     /// Bytes or text that their format does not allow.
     case malformed
+    /// A file of keys that its format does not allow: it rotted, was cut short, or is another file.
+    case damaged
     /// A form that this version does not know; a newer one may.
     case unsupported
     /// A named bound is exceeded.
@@ -34,6 +36,11 @@ public struct IdentityError: Error, Hashable, Sendable, CustomStringConvertible 
 
   init(_ error: ByteError, in context: String) {
     self.init(.malformed, error.reason, in: "\(context), byte \(error.offset)")
+  }
+
+  /// The same, about the file that the bytes came from.
+  public func about(file path: String) -> IdentityError {
+    IdentityError(code == .malformed ? .damaged : code, message, in: path)
   }
 
   public var description: String { "\(context): \(message)" }

@@ -1,7 +1,7 @@
 public import Identity
 
 /// The keys of a profile on disk. Errors are `StoreError` for the file and `IdentityError` for what is in it
-/// (`.sealed`: a passphrase is needed, `.passphrase`: it does not open).
+/// (`.sealed`: a passphrase is needed, `.passphrase`: it does not open, `.damaged`: it is no key file).
 public struct KeyStore: Sendable {
   public let directory: ProfileDirectory
   private let cost: SealingCost
@@ -73,7 +73,7 @@ public struct KeyStore: Sendable {
     do throws(IdentityError) {
       return try body(bytes)
     } catch {
-      throw IdentityError(error.code, error.message, in: path)
+      throw error.about(file: path)
     }
   }
 

@@ -27,7 +27,7 @@ public struct LoginSessions: Sendable {
     do throws(IdentityError) {
       session = try LoginSession(decoding: bytes)
     } catch {
-      throw IdentityError(error.code, error.message, in: path)
+      throw error.about(file: path)
     }
     guard session.device.publicKey == device else {
       throw IdentityError(.verification, "the session of another device", in: path)

@@ -50,7 +50,8 @@ extension Command {
     let label = try invocation.deviceLabel()
     let path = invocation.arguments.text(backupFile)
     let bytes = try PrivateFile.read(path, atMost: SealedBox.byteMaximum, requiringPrivate: false)
-    let box = try SealedBox(decoding: bytes)
+    let box: SealedBox
+    do throws(IdentityError) { box = try SealedBox(decoding: bytes) } catch { throw error.about(file: path) }
     let directory = try invocation.emptyProfile()
     let passphrase = try invocation.secret("the backup")
     let backup = try BackupFile(opening: box, passphrase: passphrase)

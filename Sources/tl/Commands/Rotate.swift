@@ -27,7 +27,8 @@ extension Command {
     var record = try reading.ownRecord()
     var bytes = try PrivateFile.read(path, atMost: RecoveryFile.byteMaximum, requiringPrivate: false)
     defer { bytes.wipe() }
-    let file = try RecoveryFile(decoding: bytes)
+    let file: RecoveryFile
+    do throws(IdentityError) { file = try RecoveryFile(decoding: bytes) } catch { throw error.about(file: path) }
     guard file.person == record.id else {
       throw CommandFailure(.failed, "\(path) is the recovery key of another person")
     }

@@ -40,6 +40,9 @@ private func explain(_ error: IdentityError) -> CommandFailure? {
   let words = error.description
   switch error.code {
   case .malformed, .limit: return CommandFailure(.usage, words)
+  case .damaged:
+    return CommandFailure(
+      .verificationFailed, words, hint: "put back a copy of the file, or make a new device with tl restore")
   case .unsupported: return CommandFailure(.failed, words, hint: "a newer tl may know it")
   case .verification: return CommandFailure(.verificationFailed, words)
   case .conflict, .wrongKey: return CommandFailure(.failed, words)
