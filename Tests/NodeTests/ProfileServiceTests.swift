@@ -380,6 +380,52 @@ struct ServedProfile {
     await again.close()
   }
 
+  @Test("of two devices that show one ticket at the same moment one joins, and the other is refused")
+  func joinRace() async throws {
+    let served = try await ServedProfile(TestProfile(), .here)
+    let holder = served.profile
+    let laptops = try (0..<2).map { _ in try TestProfile(holder.person, isCertified: false) }
+    let (steps, step) = AsyncStream.makeStream(of: LocalProgress.self)
+    let offer = LocalJoinOffer(
+      secret: [UInt8](0..<16), notAfter: Timestamp(milliseconds: .max / 4), listen: "127.0.0.1:0")
+    let service = served.service
+    let offered = Task { try await service.perform(.offerJoin(offer)) { step.yield($0) } }
+    let joiners = try laptops.map {
+      try ProfileService($0.directory, lock: try WriteLock.acquire(in: $0.directory), options: $0.options)
+    }
+    var joined: [Task<PersonRecord, any Error>] = []
+    var answers: [(number: UInt32, record: [UInt8])] = []
+    loop: for await progress in steps {
+      switch progress {
+      case .listening(let address, let node):
+        let ticket = Ticket.Join(
+          person: holder.person.id, node: node, addresses: [address], secret: SecretBytes(offer.secret),
+          notAfter: offer.notAfter)
+        joined = joiners.map { joiner in Task { try await joiner.join(ticket, label: "laptop") } }
+      case .joinRequest(let number, let request):
+        var person = holder.person
+        try person.certify(request.device, consent: request.consent, number: 70 + UInt16(number))
+        answers.append((number, person.record.encoded))
+        if answers.count == 2 { break loop }
+      default: #expect(Bool(false))
+      }
+    }
+    let given = answers.map { answer in
+      Task { try await service.perform(.answerJoin(number: answer.number, record: answer.record)) }
+    }
+    var refusals = 0
+    for answer in given {
+      do { _ = try await answer.value } catch is NodeError { refusals += 1 }
+    }
+    #expect(refusals == 1)
+    #expect(try await offered.value == .done)
+    var records: [PersonRecord] = []
+    for join in joined { if let record = try? await join.value { records.append(record) } }
+    #expect(records.count == 1 && records[0].devices.count == holder.person.record.devices.count + 1)
+    for joiner in joiners { await joiner.close() }
+    await served.close()
+  }
+
   @Test("a command that goes away takes its ticket with it")
   func abandonedTicket() async throws {
     let served = try await ServedProfile(TestProfile(), .here)

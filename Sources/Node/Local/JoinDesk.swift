@@ -14,10 +14,13 @@ struct JoinDesk {
   private var asking: [UInt32: PublicKey] = [:]
   private var waiting: [UInt32: CheckedContinuation<[UInt8]?, Never>] = [:]
   private var nextNumber: UInt32 = 1
+  /// The device that the ticket goes to: nobody else's answer counts from then on.
+  private var taker: UInt32?
 
   /// Devices that may wait at one time: whoever knows the secret has it from the ticket, so one is usual.
   static let waitingMaximum = 8
   static let ranOut = NodeError(.refused, "the ticket has run out")
+  static let isTaken = NodeError(.refused, "another device has used this ticket")
 
   /// - Returns: what comes when the offer is over.
   mutating func open(
@@ -34,6 +37,7 @@ struct JoinDesk {
     for number in waiting.keys.sorted() { waiting[number]?.resume(returning: nil) }
     waiting = [:]
     asking = [:]
+    taker = nil
     offer = nil
   }
 
@@ -42,7 +46,7 @@ struct JoinDesk {
 
   /// The number of a device that knows the secret, told to whoever made the offer; nil for any other.
   mutating func admit(_ request: Message.JoinRequest) -> UInt32? {
-    guard let offer, offer.secret.matches(SecretBytes(request.secret)) else { return nil }
+    guard let offer, taker == nil, offer.secret.matches(SecretBytes(request.secret)) else { return nil }
     // A device that asks again has lost its connection: its first request has nobody to answer any more.
     for (number, device) in asking where device == request.device { drop(number) }
     guard asking.count < Self.waitingMaximum else { return nil }
@@ -58,16 +62,28 @@ struct JoinDesk {
     waiting[number] = continuation
   }
 
-  func expect(_ number: UInt32) throws(NodeError) {
-    guard waiting[number] != nil else { throw NodeError(.notFound, "no device waits under number \(number)") }
+  /// Gives the ticket to a device that waits, before anything is signed off for it; the ticket is good once.
+  mutating func take(_ number: UInt32) throws(NodeError) {
+    guard taker == nil else { throw Self.isTaken }
+    guard waiting[number] != nil else { throw Self.isUnknown(number) }
+    taker = number
+  }
+
+  /// The ticket's taker could not be certified after all: it is good again.
+  mutating func giveBack(_ number: UInt32) { if taker == number { taker = nil } }
+
+  private static func isUnknown(_ number: UInt32) -> NodeError {
+    NodeError(.notFound, "no device waits under number \(number)")
   }
 
   mutating func answer(_ number: UInt32, _ record: [UInt8]?) throws(NodeError) {
     guard let continuation = waiting.removeValue(forKey: number) else {
-      throw NodeError(.notFound, "no device waits under number \(number)")
+      throw Self.isUnknown(number)
     }
     asking[number] = nil
     continuation.resume(returning: record)
+    // Whoever still waits would keep a connection open for a ticket that is used up.
+    if record != nil { for number in asking.keys.sorted() { drop(number) } }
   }
 
   private mutating func drop(_ number: UInt32) {

@@ -222,14 +222,16 @@ public actor ProfileService: LocalService {
   }
 
   private func answerJoin(_ number: UInt32, _ bytes: [UInt8]?) async throws {
-    try joins.expect(number)
-    var merged: [UInt8]?
-    if let bytes {
-      let record = try PersonRecord(decoding: bytes)
+    guard let bytes else { return try joins.answer(number, nil) }
+    let record = try PersonRecord(decoding: bytes)
+    try joins.take(number)
+    do {
       // Durable before told: a certificate that is out cannot be forgotten here.
-      merged = try await worker.perform { try $0.merge(record).record.encoded }
+      try joins.answer(number, try await worker.perform { try $0.merge(record).record.encoded })
+    } catch {
+      joins.giveBack(number)
+      throw error
     }
-    try joins.answer(number, merged)
   }
 
   // MARK: Import
