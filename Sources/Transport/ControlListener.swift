@@ -109,10 +109,14 @@ public final class ControlListener: @unchecked Sendable {
 public struct ControlReply: Sendable {
   let connection: ControlConnection
 
-  /// Sends a frame, and waits while the asker has much to read; throws `.closed` when it is gone.
+  /// Sends a frame, and waits while the asker has much to read; throws `.closed` when it is gone and
+  /// `.resources` for a body over `Frame.bodyMaximum`.
   /// - Precondition: the type is below 128.
   public func send(_ frame: Frame) async throws(TransportError) {
     precondition(frame.type < ControlSocket.moreFollows, "control type \(frame.type)")
+    guard frame.body.count <= Frame.bodyMaximum else {
+      throw TransportError(.resources, "an answer of \(frame.body.count) bytes")
+    }
     guard await connection.send(Frame(type: frame.type | ControlSocket.moreFollows, body: frame.body)) else {
       throw TransportError(.closed, "the command went away")
     }

@@ -125,13 +125,16 @@ public final class PeerConnection: @unchecked Sendable {
   }
 
   /// Queues frames; all sends of one turn of the queue leave together. Throws `.closed` after the end or `close`, and
-  /// `.resources`, with nothing queued, when the unsent bytes would pass `pendingMaximum`; one send of any size is
-  /// taken while they are below `lowWater`.
+  /// `.resources`, with nothing queued, for a body over `Frame.bodyMaximum` and when the unsent bytes would pass
+  /// `pendingMaximum`; one send of any size is taken while they are below `lowWater`.
   public func send(_ frames: [Frame]) throws(TransportError) {
     check()
     switch state {
     case .connecting, .handshaking, .open: break
     case .flushing, .lingering, .closed: throw TransportError(.closed, "sent to a closed connection")
+    }
+    if let large = frames.first(where: { $0.body.count > Frame.bodyMaximum }) {
+      throw TransportError(.resources, "a frame of type \(large.type) with \(large.body.count) bytes cannot be sent")
     }
     let pending = pendingBytes
     let more = frames.reduce(0) { $0 + $1.encodedByteCount }

@@ -193,6 +193,26 @@ import Transport
     try await server.on { listener.close() }
   }
 
+  @Test("a frame that no peer would take is refused before it is queued, and the connection goes on")
+  func largeFrame() async throws {
+    let server = try Station()
+    let (listener, accepted) = try await server.listen()
+    let client = try Station()
+    let (connection, events) = try await client.connect(to: listener.address)
+    #expect(await events.ready() != nil)
+    let (_, remote) = try #require(await accepted.first())
+    let error = await #expect(throws: TransportError.self) {
+      try await client.on {
+        try connection.send([Frame(type: 2, body: [UInt8](repeating: 0, count: Frame.bodyMaximum + 1))])
+      }
+    }
+    #expect(error?.code == .resources)
+    try await client.on { try connection.send([Frame(type: 3, body: [1])]) }
+    #expect(await remote.frames(1) == [Frame(type: 3, body: [1])])
+    try await client.on { connection.close() }
+    try await server.on { listener.close() }
+  }
+
   @Test("bytes that are not TLS end a connection at once")
   func notTLS() async throws {
     let server = try Station()
