@@ -169,7 +169,7 @@ public struct World {
       let reply = nodes[index].store.answer(request)
       agenda.push(.reply(node: index, life: life, ticket, reply), at: now + .microseconds(100))
     case .sessionEnded(let end): nodes[index].ends.append(end)
-    case .pauseReading, .resumeReading, .certify, .syncEnded, .joined: break
+    case .abandon, .pauseReading, .resumeReading, .certify, .syncEnded, .joined: break
     }
   }
 

@@ -52,12 +52,13 @@ public final class PeerListener: @unchecked Sendable {
     return (ledger.live, ledger.handshakes)
   }
 
-  /// Accepts no more; the connections go on. Idempotent.
+  /// Accepts no more and ends the handshakes under way; the connections that stand go on. Idempotent.
   public func close() {
     dispatchPrecondition(condition: .onQueue(context.queue))
     guard onConnection != nil else { return }
     onConnection = nil
     endSources()
+    for connection in handshaking { connection.close() }
   }
 
   private func endSources() {

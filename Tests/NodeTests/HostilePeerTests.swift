@@ -128,6 +128,38 @@ import Testing
     #expect(run(.connected(.init(3), node: SigningKey().publicKey, dialled: nil)).isEmpty)
   }
 
+  @Test("a sync that is given up ends its session, or its dial, and nothing is dialled after it")
+  func givenUp() {
+    let now = Instant(nanoseconds: 0)
+    let targets = (1...2).map { NodeCore.Target(address: "\($0)") }
+    var core = NodeCore()
+    let sync = NodeCore.SyncID(1)
+    guard case .dial(let dial, _)? = core.handle(.sync(sync, targets, .init()), at: now).first else {
+      Issue.record("no dial")
+      return
+    }
+    var other = core
+    #expect(other.handle(.cancelSync(sync), at: now) == [.abandon(dial)])
+    // It may have come about in this moment.
+    var late = other
+    let reached = late.handle(.connected(.init(1), node: node, dialled: dial), at: now)
+    #expect(reached.first == .close(.init(1)) && reached.count == 2)
+    let failed = other.handle(.dialFailed(dial, "closed"), at: now)
+    guard case .syncEnded(sync, let ends)? = failed.last, failed.count == 1 else {
+      Issue.record("\(failed)")
+      return
+    }
+    #expect(ends.map(\.target) == [targets[0]] && ends[0].failure != nil)
+    _ = core.handle(.connected(.init(1), node: node, dialled: dial), at: now)
+    let effects = core.handle(.cancelSync(sync), at: now)
+    #expect(effects.prefix(2) == [.send(.init(1), .bye(.finished)), .close(.init(1))])
+    guard case .syncEnded(sync, _)? = effects.last else {
+      Issue.record("\(effects)")
+      return
+    }
+    #expect(core.handle(.cancelSync(sync), at: now).isEmpty)
+  }
+
   @Test("when every session is taken, the one that has been silent longest gives way")
   func makesRoom() {
     var limits = NodeCore.Limits()

@@ -1,9 +1,11 @@
+import Dispatch
 import Events
 import Glibc
 import Identity
 import Node
 import Primitives
 import Replication
+import Simulator
 import Store
 import Testing
 import Transport
@@ -332,6 +334,28 @@ struct ServedProfile {
     #expect(try store.log(author.profile.device.publicKey)?.eventCount == 600)
     let remembered = try #require(try store.peer(author.server!.node)?.statement)
     #expect(try NodeStatement(decoding: remembered).person == author.profile.person.id)
+  }
+
+  @Test("a sync whose command has gone away ends its session and dials nobody else")
+  func abandonedSync() async throws {
+    let peer = try StoreWorker { ModelStore(seed: 1) }
+    let node = NodeRuntime(identity: try TLSIdentity(SigningKey()), store: peer)
+    let address = try await node.listen(on: PeerAddress("127.0.0.1:0", for: .listening))
+    // The peer's store is busy, so the session stands and nothing moves.
+    let gate = DispatchSemaphore(value: 0)
+    let busy = Task { try await peer.perform { _ in gate.wait() } }
+    let reader = try await ServedProfile(TestProfile(), .here)
+    let target = NodeCore.Target(address: address.description)
+    let service = reader.service
+    let syncing = Task { try await service.perform(.sync([target, target], .init())) }
+    while await node.sessionCount == 0 { await Task.yield() }
+    syncing.cancel()
+    guard case .synced(let outcomes) = try await syncing.value else { return #expect(Bool(false)) }
+    #expect(outcomes.count == 1 && outcomes[0].end.failure != nil)
+    gate.signal()
+    try await busy.value
+    await reader.close()
+    await node.stop()
   }
 
   @Test("a device joins with a ticket, once", arguments: Place.allCases)

@@ -213,6 +213,28 @@ import Transport
     try await server.on { listener.close() }
   }
 
+  @Test("a listener that closes ends the handshakes under way, and leaves the connections that stand")
+  func closesHandshakes() async throws {
+    let server = try Station()
+    let (listener, accepted) = try await server.listen()
+    var iterator = accepted.makeAsyncIterator()
+    let client = try Station()
+    let (connection, events) = try await client.connect(to: listener.address)
+    #expect(await events.ready() != nil)
+    let (_, standing) = try #require(await iterator.next())
+    #expect(await standing.ready() != nil)
+    let silent = plainConnect(listener.address.port)
+    defer { Glibc.close(silent) }
+    let (_, waiting) = try #require(await iterator.next())
+    try await server.on { listener.close() }
+    #expect(await waiting.end() == nil)
+    #expect(waitForEnd(silent))
+    #expect(try await server.on { listener.connectionCounts } == (1, 0))
+    try await client.on { try connection.send([Frame(type: 3, body: [1])]) }
+    #expect(await standing.frames(1) == [Frame(type: 3, body: [1])])
+    try await client.on { connection.close() }
+  }
+
   @Test("bytes that are not TLS end a connection at once")
   func notTLS() async throws {
     let server = try Station()

@@ -30,6 +30,8 @@ public struct NodeCore: Sendable {
   public enum Input: Sendable {
     /// Sync with these peers, one after the other.
     case sync(SyncID, [Target], Exchange.Options)
+    /// Whoever wanted the sync does not any more.
+    case cancelSync(SyncID)
     /// Ask the holder of a root key for a certificate.
     case join(SyncID, Target, Message.JoinRequest)
     case connected(ConnectionID, node: PublicKey, dialled: DialID?)
@@ -45,6 +47,8 @@ public struct NodeCore: Sendable {
 
   public enum Effect: Hashable, Sendable {
     case dial(DialID, Target)
+    /// The dial has no purpose any more; `.dialFailed` follows, or `.connected` if it was too late.
+    case abandon(DialID)
     case send(ConnectionID, Message)
     case pauseReading(ConnectionID)
     case resumeReading(ConnectionID)
@@ -138,6 +142,7 @@ public struct NodeCore: Sendable {
     var rest: [Target]
     var options: Exchange.Options
     var ends: [SessionEnd] = []
+    var isCancelled = false
   }
 
   enum Dial: Sendable {
@@ -184,6 +189,7 @@ public struct NodeCore: Sendable {
     case .sync(let sync, let targets, let options):
       syncs[sync] = RunningSync(rest: targets, options: options)
       return nextTarget(of: sync)
+    case .cancelSync(let sync): return cancel(sync)
     case .join(let sync, let target, let request):
       return dial(.join(sync, target, request), target)
     case .connected(let id, let node, let dialled): return connected(id, node, dialled, now)
@@ -221,6 +227,11 @@ public struct NodeCore: Sendable {
       return [.send(id, .join(request))]
     case .sync(let sync, let target):
       connection.target = target
+      guard syncs[sync]?.isCancelled == false else {
+        connection.session = .closing
+        connections[id] = connection
+        return [.close(id)] + notReached(target, of: sync, Self.cancelled)
+      }
       var exchange = Exchange(role: .initiator, node: node, options: syncs[sync]?.options ?? .init(), at: now)
       let effects = exchange.start()
       connection.session = .exchange(exchange, sync: sync)
@@ -401,12 +412,31 @@ public struct NodeCore: Sendable {
     switch dials.removeValue(forKey: id) {
     case nil: return []
     case .join(let sync, _, _): return [.joined(sync, record: nil, reason: reason)]
-    case .sync(let sync, let target):
-      syncs[sync]?.ends.append(
-        SessionEnd(sync: sync, target: target, node: nil, connection: nil, report: nil, failure: reason))
-      return nextTarget(of: sync)
+    case .sync(let sync, let target): return notReached(target, of: sync, reason)
     }
   }
+
+  private mutating func notReached(_ target: Target, of sync: SyncID, _ reason: String) -> [Effect] {
+    syncs[sync]?.ends.append(
+      SessionEnd(sync: sync, target: target, node: nil, connection: nil, report: nil, failure: reason))
+    return nextTarget(of: sync)
+  }
+
+  /// Ends the session or the dial under way; what came before is kept. A dial ends when the transport says so.
+  private mutating func cancel(_ sync: SyncID) -> [Effect] {
+    guard syncs[sync] != nil else { return [] }
+    syncs[sync]!.rest = []
+    syncs[sync]!.isCancelled = true
+    for (id, connection) in connections {
+      if case .exchange(_, sync) = connection.session {
+        return [.send(id, .bye(.finished))] + end(id, Self.cancelled)
+      }
+    }
+    for (id, dial) in dials { if case .sync(sync, _) = dial { return [.abandon(id)] } }
+    return []
+  }
+
+  private static let cancelled = "the sync was given up"
 
   // MARK: Offenders
 

@@ -64,15 +64,21 @@ public actor NodeRuntime<Store: StoreAnswering> {
     return listener.address
   }
 
-  /// Runs one session with each target, one after the other, and says how each went.
+  /// Runs one session with each target, one after the other, and says how each went. When the task is cancelled the
+  /// session at hand ends, and no further target is dialled.
   public func sync(
     _ targets: [NodeCore.Target], options: Exchange.Options = .init(),
     progress: (@Sendable (SyncProgress) -> Void)? = nil
   ) async -> [SyncOutcome] {
     let id = NodeCore.SyncID(take())
-    return await withCheckedContinuation { continuation in
-      syncs[id] = SyncWaiter(continuation: continuation, progress: progress)
-      feed(.sync(id, targets, options))
+    return await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        syncs[id] = SyncWaiter(continuation: continuation, progress: progress)
+        feed(.sync(id, targets, options))
+      }
+    } onCancel: {
+      // Runs after the above, which keeps the actor until the sync has begun.
+      Task { await self.feed(.cancelSync(id)) }
     }
   }
 
@@ -130,6 +136,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
   private func perform(_ effect: NodeCore.Effect) {
     switch effect {
     case .dial(let id, let target): dial(id, target)
+    case .abandon(let id): dials[id]?.close()
     case .send(let id, let message): send(id, message)
     case .pauseReading(let id): links[id]?.connection.pauseReading()
     case .resumeReading(let id): links[id]?.connection.resumeReading()
