@@ -228,9 +228,15 @@ struct ServedProfile {
     let profile = try TestProfile()
     let first = try await profile.open()
     let (directory, options) = (profile.directory, profile.options)
-    let second = Task.detached { try LocalProfile.open(directory, options: options, patience: .seconds(30)) }
+    // Opening blocks, so it has a thread of its own: the threads of the tasks are what the first one's closing needs.
+    async let second = withCheckedThrowingContinuation { waiting in
+      DispatchQueue.global().async {
+        waiting.resume(
+          with: Result { try LocalProfile.open(directory, options: options, patience: .seconds(600)) })
+      }
+    }
     await first.close()
-    await (try await second.value).close()
+    await (try await second).close()
   }
 
   @Test("a sealed device key is used while somebody is logged in, and not after")
