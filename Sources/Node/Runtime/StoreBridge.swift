@@ -78,7 +78,8 @@ public final class StoreBridge: StoreAnswering {
       // Of a log that no record here certifies, a proof says nothing to us.
       guard let person = try store.identity(of: log)?.person else { return .merged(valid: true) }
       guard let evidence = try? Evidence(decoding: bytes, log: log, person: person) else {
-        return .merged(valid: false)
+        // That the first event names another person than the sender knows proves nothing to us, and is no lie.
+        return .merged(valid: (try? Evidence(decoding: bytes, log: log, person: PersonID())) != nil)
       }
       _ = try store.ingest(evidence, log: log, person: person)
       return .merged(valid: true)
