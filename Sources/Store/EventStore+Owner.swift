@@ -91,7 +91,7 @@ extension EventStore {
 
   /// Empties a log and begins it anew for its owner. What is known of it stays wanted, and evidence stays if it is true
   /// of the owner's log too.
-  private func give(_ entry: LogEntry, to owner: StoredPerson) throws {
+  func give(_ entry: LogEntry, to owner: StoredPerson) throws {
     let evidence = try storedEvidence(entry)
     let head = entry.top.map { LogHead(sequence: $0.last, hash: $0.hash) }
     try truncate(entry, from: .first)

@@ -98,4 +98,20 @@ import Testing
       #expect(state.digest.first?.state == .cut(.first, previous: records[0].id.cast()))
     }
   }
+
+  @Test("who writes its first event decides, and nobody appends to it for the other person then", arguments: 0..<2)
+  func appended(owner: Int) throws {
+    let store = try EventStore.inMemory(readModels: [TestModel()])
+    for record in records { try store.merge(record) }
+    let draft = Draft(.profile(.init(name: "n")), ttl: 0, salt: [UInt8](repeating: 0, count: 8))
+    func author(_ person: Int) -> Author {
+      Author(key: device, device: DeviceNumber(rawValue: 9)!, person: records[person].id)
+    }
+    let first = try store.append([draft], by: author(owner))[0]
+    #expect(first.header.previous == records[owner].id.cast())
+    #expect(try store.identity(of: device.publicKey)?.person == records[owner].id)
+    #expect(throws: StoreError.self) { try store.append([draft], by: author(1 - owner)) }
+    #expect(try store.append([draft], by: author(owner))[0].header.sequence.rawValue == 2)
+    #expect(try store.verify(full: true).isEmpty)
+  }
 }
