@@ -24,7 +24,18 @@ struct PeerRefusal {
     parts = [(bytes, 1)]
   }
 
-  var bytes: [UInt8] { parts.flatMap { part in repeatElement(part.bytes, count: part.times).joined() } }
+  var bytes: [UInt8] {
+    var bytes: [UInt8] = []
+    for part in parts {
+      // The long ones repeat a single byte, and that is quick.
+      if part.bytes.count == 1 {
+        bytes += [UInt8](repeating: part.bytes[0], count: part.times)
+      } else {
+        for _ in 0..<part.times { bytes += part.bytes }
+      }
+    }
+    return bytes
+  }
 
   func listed() throws -> JSON {
     #expect(throws: (any Error).self, "\(name)") {

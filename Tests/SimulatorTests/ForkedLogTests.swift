@@ -67,11 +67,18 @@ private struct ForkedLog {
     }
   }()
 
+  /// Six kinds of logs in 48 orders are 288 worlds: a normal run sees each order with a log of either shape, one under a
+  /// sanitizer each order once.
+  private static func isChosen(_ order: Int, _ seed: UInt64) -> Bool {
+    if TestSize.isLong { return true }
+    return TestSize.isSmall ? (order + Int(seed)) % 6 == 0 : (order + Int(seed) / 2) % 3 == 0
+  }
+
   @Test(
     "honest holders of three branches of one log ban nobody and freeze it at the same place, in whatever order they meet",
     arguments: 0..<6)
   func threeBranches(seed: UInt64) throws {
-    for (number, order) in Self.orders.enumerated() {
+    for (number, order) in Self.orders.enumerated() where Self.isChosen(number, seed) {
       var forked = try ForkedLog(seed: seed, isStaggered: seed % 2 == 1)
       for round in 0..<4 {
         for (from, to) in order {

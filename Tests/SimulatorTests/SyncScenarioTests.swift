@@ -100,6 +100,9 @@ struct Scenario {
 }
 
 @Suite struct SyncScenarioTests {
+  /// Seeds.
+  static let storms: ClosedRange<UInt64> = 1...(TestSize.isSmall ? 8 : 40)
+
   @Test("two and three nodes agree after one round in calm weather", arguments: [2, 3])
   func calm(count: Int) throws {
     var scenario = try Scenario(seed: UInt64(count), count: count, weather: .init())
@@ -110,7 +113,7 @@ struct Scenario {
     #expect(scenario.world.nodes.allSatisfy { $0.ends.allSatisfy { $0.failure == nil } })
   }
 
-  @Test("cuts, failed dials and crashes lose nothing: in calm weather afterwards everybody agrees", arguments: 1...40)
+  @Test("cuts, failed dials and crashes lose nothing: in calm weather afterwards everybody agrees", arguments: storms)
   func storm(seed: UInt64) throws {
     var weather = World.Weather()
     weather.cutRatio = 0.04
@@ -216,7 +219,7 @@ private struct MissingPayloads {
     #expect(try nodes.lacking(at: Nodes.c).isEmpty)
   }
 
-  @Test("cuts, failed dials and crashes leave no want behind", arguments: 1...40)
+  @Test("cuts, failed dials and crashes leave no want behind", arguments: SyncScenarioTests.storms)
   func storm(seed: UInt64) throws {
     var nodes = try MissingPayloads(seed: seed)
     nodes.world.weather.cutRatio = 0.1

@@ -1,5 +1,4 @@
 import Events
-import Glibc
 import Identity
 import Primitives
 import Store
@@ -7,18 +6,18 @@ import Testing
 
 /// RELIABILITY A5: every byte of a small store in turn; a few hundred of them in a normal run, all with TL_LONG=1.
 @Suite struct BitRotTests {
-  private static let isLong = getenv("TL_LONG").map { String(cString: $0) == "1" } ?? false
-
   /// Used bytes densely, the zeros of empty space now and then; one seeded bit of each.
   private static func flips(_ bytes: [UInt8], every used: Int, zeros: Int) -> [(position: Int, bit: UInt8)] {
     var random = SeededRandom(seed: 11)
+    let used = TestSize.isSmall ? 5 * used : used
+    let zeros = TestSize.isSmall ? 5 * zeros : zeros
     var usedSeen = 0
     var zerosSeen = 0
     return bytes.indices.compactMap { position in
       let bit = UInt8(1) << UInt8(random.next() % 8)
       if bytes[position] == 0 { zerosSeen += 1 } else { usedSeen += 1 }
       let isChosen =
-        isLong || (bytes[position] == 0 ? zerosSeen.isMultiple(of: zeros) : usedSeen.isMultiple(of: used))
+        TestSize.isLong || (bytes[position] == 0 ? zerosSeen.isMultiple(of: zeros) : usedSeen.isMultiple(of: used))
       return isChosen ? (position, bit) : nil
     }
   }

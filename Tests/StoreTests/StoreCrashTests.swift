@@ -53,7 +53,7 @@ import Testing
     #expect(all.ingested == 30)
     let operations = whole.operations
     #expect(operations > 150)
-    for point in 0..<operations {
+    for point in stride(from: 0, to: operations, by: TestSize.isSmall ? 5 : 1) {
       let disk = MemoryDisk()
       disk.schedule(.powerCut, atOperation: point)
       let told = live(on: disk, person, other, log)
