@@ -5,9 +5,9 @@ import PackageDescription
 
 /// One folder in Sources each. README.md says how to add one.
 let decoders = [
-  "FuzzBytes", "FuzzCBOR", "FuzzContent", "FuzzControl", "FuzzEnvelope", "FuzzEvidence", "FuzzFeed", "FuzzFrame",
-  "FuzzHeader", "FuzzJSON", "FuzzKeyFile", "FuzzMessage", "FuzzPerson", "FuzzRun", "FuzzStretch", "FuzzText",
-  "FuzzTicket",
+  "FuzzBytes", "FuzzCBOR", "FuzzCertificate", "FuzzContent", "FuzzControl", "FuzzEnvelope", "FuzzEvidence", "FuzzFeed",
+  "FuzzFrame", "FuzzHeader", "FuzzImport", "FuzzInspection", "FuzzJSON", "FuzzKeyFile", "FuzzMessage", "FuzzPerson",
+  "FuzzRun", "FuzzSession", "FuzzStretch", "FuzzText", "FuzzTicket",
 ]
 
 let package = Package(
