@@ -19,12 +19,13 @@ let modules: [(name: String, uses: [String])] = [
   ("Terminal", ["Primitives"]),
   ("Identity", ["Primitives", "CSodium"]),
   ("Events", ["Primitives", "Identity"]),
+  ("DHT", ["Primitives", "Identity", "COpenSSL"]),
   ("Replication", ["Primitives", "Identity", "Events"]),
   ("Store", ["Primitives", "Identity", "Events", "CSQLite", "CLZ4", "CLinux"]),
   ("Timelines", ["Primitives", "Identity", "Events", "Store"]),
   ("Transport", ["Primitives", "Identity", "COpenSSL", "CLinux"]),
   ("Node", ["Primitives", "Identity", "Events", "Replication", "Store", "Timelines", "Transport"]),
-  ("Simulator", ["Primitives", "Identity", "Events", "Replication", "Store", "Timelines", "Node"]),
+  ("Simulator", ["Primitives", "Identity", "Events", "DHT", "Replication", "Store", "Timelines", "Node"]),
 ]
 
 let libraries = modules.map { module in
@@ -36,7 +37,7 @@ let tests = (modules.map(\.name) + ["Architecture"]).map { name in
   Target.testTarget(
     name: name + "Tests",
     dependencies: ((modules.first { $0.name == name }.map { [$0.name] + $0.uses } ?? [])
-      + (["Replication", "Node"].contains(name) ? ["Simulator"] : [])).map { .init(stringLiteral: $0) },
+      + (["DHT", "Replication", "Node"].contains(name) ? ["Simulator"] : [])).map { .init(stringLiteral: $0) },
     exclude: name == "Store" ? ["Fixtures"] : [], swiftSettings: strict)
 }
 
@@ -47,7 +48,7 @@ let package = Package(
     .executable(name: "tl-log", targets: ["tl-log"]),
     .library(name: "TimelineLog", targets: ["Primitives", "Identity", "Events", "Store"]),
     .library(name: "TimelineModels", targets: ["Timelines"]),
-    .library(name: "TimelineSync", targets: ["Replication", "Transport", "Node"]),
+    .library(name: "TimelineSync", targets: ["DHT", "Replication", "Transport", "Node"]),
   ],
   targets: [
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),

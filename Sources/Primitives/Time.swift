@@ -37,3 +37,16 @@ public struct Instant: Hashable, Comparable, Sendable {
   @inlinable
   public static func - (a: Self, b: Self) -> Duration { .nanoseconds(a.nanoseconds - b.nanoseconds) }
 }
+
+/// Both clocks read at one moment. The shell makes it; cores receive it.
+@frozen
+public struct Moment: Hashable, Sendable {
+  public var instant: Instant
+  public var wall: Timestamp
+
+  @inlinable
+  public init(instant: Instant, wall: Timestamp) {
+    self.instant = instant
+    self.wall = wall
+  }
+}

@@ -16,13 +16,14 @@ enum ModuleMap {
   /// do everything. The tests may use it.
   static let shell = ["Glibc", "Synchronization"]
 
-  static let pure = ["Primitives", "Identity", "Events", "Replication"]
+  static let pure = ["Primitives", "Identity", "Events", "DHT", "Replication"]
 
   static let rules: [Rule] = [
     Rule("Sources/Primitives", []),
     Rule("Sources/Terminal", ["Primitives"] + shell),
     Rule("Sources/Identity", ["Primitives", "CSodium"]),
     Rule("Sources/Events", ["Primitives", "Identity"]),
+    Rule("Sources/DHT", ["Primitives", "Identity", "COpenSSL"]),
     Rule("Sources/Replication", ["Primitives", "Identity", "Events"]),
     Rule("Sources/Store", ["Primitives", "Identity", "Events", "CSQLite", "CLZ4", "CLinux", "Dispatch"] + shell),
     Rule("Sources/Timelines", ["Primitives", "Identity", "Events", "Store"]),

@@ -1,0 +1,183 @@
+public import DHT
+internal import Identity
+public import Primitives
+
+/// Nodes of a DHT in one process, on virtual time: the real core, and datagrams that take their time, or get lost. Equal
+/// seeds give equal runs, to the packet.
+public struct DHTNetwork: Sendable {
+  public struct Options: Sendable {
+    /// One way, in ms; each pair of nodes has its own, which does not change.
+    public var delay = 5...60
+    /// Of all datagrams, 0 to 1.
+    public var loss = 0.0
+    public var settings = DHTSettings()
+
+    public init() {}
+  }
+
+  public struct Member: Sendable {
+    public var node: DHTNode
+    public var endpoint: Endpoint
+    public var isAlive = true
+    /// The call that is in the queue.
+    var wake: Instant?
+  }
+
+  private enum Event: Sendable {
+    case datagram([UInt8], from: Endpoint, to: Endpoint)
+    case wake(Int)
+  }
+
+  public let options: Options
+  public private(set) var members: [Member] = []
+  public private(set) var now = Moment(
+    instant: Instant(nanoseconds: 0), wall: Timestamp(milliseconds: 1_700_000_000_000))
+  /// Finished commands, until they are taken.
+  public private(set) var reports: [DHTNode.OperationID: DHTNode.Report] = [:]
+  /// All other effects than datagrams and reports, of all nodes, in their order.
+  public private(set) var events: [(member: Int, effect: DHTNode.Effect)] = []
+  /// Datagrams to endpoints at which no member is: what a scripted remote gets.
+  public private(set) var outside: [(bytes: [UInt8], from: Endpoint, to: Endpoint)] = []
+  /// Grows with every datagram that is delivered, and depends on all of them in their order (FNV-1a).
+  public private(set) var trace: UInt64 = 0xCBF2_9CE4_8422_2325
+  public private(set) var delivered = 0
+
+  private var queue = Agenda<Event>()
+  private var places: [Endpoint: Int] = [:]
+  public var random: SeededRandom
+  private var operation: UInt64 = 0
+  private var site: UInt32 = 0
+
+  public init(seed: UInt64, options: Options = Options()) {
+    random = SeededRandom(seed: seed)
+    self.options = options
+  }
+
+  // MARK: Members
+
+  /// Adds a node. Without an endpoint it gets a global address in a /24 of its own.
+  @discardableResult
+  public mutating func add(
+    settings: DHTSettings? = nil, id: NodeID? = nil, at endpoint: Endpoint? = nil
+  ) -> Int {
+    let endpoint = endpoint ?? Endpoint(freshAddress(), port: 6881)
+    let index = members.count
+    let node = DHTNode(
+      settings: settings ?? options.settings, id: id, secret: AuthenticationCode(random.bytes(32))!,
+      random: SeededRandom(seed: random.next()), at: now)
+    members.append(Member(node: node, endpoint: endpoint))
+    places[endpoint] = index
+    schedule(index)
+    return index
+  }
+
+  /// The multiplier is odd: every site comes once, spread over the whole space.
+  private mutating func freshAddress() -> IPAddress {
+    while true {
+      site += 1
+      let address = IPAddress.v4((site &* 0x9E37_79B1) << 8 | 1)
+      if address.addressClass == .global { return address }
+    }
+  }
+
+  /// The node is gone, without a word.
+  public mutating func kill(_ index: Int) { members[index].isAlive = false }
+
+  /// Adds nodes, one after the other, each joining by way of the first.
+  public mutating func grow(to count: Int, settle: Duration = .seconds(30)) {
+    while members.count < count {
+      let index = add()
+      if index > 0 { command(index, .bootstrap(contacts: [], routers: [members[0].endpoint])) }
+      run(for: .milliseconds(100))
+    }
+    run(for: settle)
+  }
+
+  // MARK: What happens
+
+  @discardableResult
+  public mutating func command(_ index: Int, _ command: DHTNode.Command) -> DHTNode.OperationID {
+    operation += 1
+    let id = DHTNode.OperationID(operation)
+    input(index, .command(id, command))
+    return id
+  }
+
+  /// Gives a command and runs until it is finished; nil if it is not within a minute.
+  public mutating func perform(_ index: Int, _ command: DHTNode.Command) -> DHTNode.Report? {
+    let id = self.command(index, command)
+    run(for: .seconds(60)) { $0.reports[id] != nil }
+    return reports.removeValue(forKey: id)
+  }
+
+  public mutating func input(_ index: Int, _ input: DHTNode.Input) {
+    guard members[index].isAlive else { return }
+    for effect in members[index].node.handle(input, at: now) {
+      switch effect {
+      case .send(let bytes, let endpoint): send(bytes, from: members[index].endpoint, to: endpoint)
+      case .finished(let report): reports[report.id] = report
+      case .foundPeers, .foundItem, .republished, .externalAddress, .stateChanged, .saveContacts:
+        events.append((index, effect))
+      }
+    }
+    schedule(index)
+  }
+
+  /// Puts a datagram on its way, also one of nobody's, or in another's name.
+  public mutating func send(_ bytes: [UInt8], from source: Endpoint, to destination: Endpoint) {
+    guard options.loss == 0 || Double.random(in: 0..<1, using: &random) >= options.loss else { return }
+    queue.add(.datagram(bytes, from: source, to: destination), at: now.instant + delay(source, destination))
+  }
+
+  private func delay(_ a: Endpoint, _ b: Endpoint) -> Duration {
+    func number(_ endpoint: Endpoint) -> UInt64 { endpoint.compact.reduce(0) { $0 &* 257 &+ UInt64($1) } }
+    var mixed = SeededRandom(seed: number(a) ^ number(b))
+    return .milliseconds(Int.random(in: options.delay, using: &mixed))
+  }
+
+  private mutating func schedule(_ index: Int) {
+    guard members[index].isAlive, let deadline = members[index].node.nextDeadline else { return }
+    if let wake = members[index].wake, wake <= deadline { return }
+    members[index].wake = deadline
+    queue.add(.wake(index), at: max(deadline, now.instant))
+  }
+
+  /// Lets time pass, until the condition holds at the latest for so long.
+  public mutating func run(for duration: Duration, until isOver: (Self) -> Bool = { _ in false }) {
+    let end = now.instant + duration
+    while !isOver(self), let (due, event) = queue.first, due <= end {
+      queue.removeFirst()
+      advance(to: due)
+      switch event {
+      case .datagram(let bytes, let source, let destination): deliver(bytes, source, destination)
+      case .wake(let index):
+        guard members[index].wake == due else { continue }
+        members[index].wake = nil
+        input(index, .deadlineReached)
+      }
+    }
+    if !isOver(self) { advance(to: end) }
+  }
+
+  private mutating func advance(to instant: Instant) {
+    now.instant = instant
+    now.wall = Timestamp(milliseconds: 1_700_000_000_000 + instant.nanoseconds / 1_000_000)
+  }
+
+  private mutating func deliver(_ bytes: [UInt8], _ source: Endpoint, _ destination: Endpoint) {
+    for byte in destination.compact + bytes { trace = (trace ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    delivered += 1
+    guard let index = places[destination] else {
+      outside.append((bytes, source, destination))
+      return
+    }
+    input(index, .received(bytes, from: source))
+  }
+
+  /// Takes what went to a scripted remote.
+  public mutating func takeOutside(_ endpoint: Endpoint) -> [[UInt8]] {
+    let taken = outside.filter { $0.to == endpoint }.map(\.bytes)
+    outside.removeAll { $0.to == endpoint }
+    return taken
+  }
+}
