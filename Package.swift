@@ -67,6 +67,9 @@ let package = Package(
       name: "tl-log", dependencies: ["Primitives", "Terminal", "Identity", "Events", "Store"], path: "tools/tl-log",
       swiftSettings: strict),
     .executableTarget(
+      name: "tl-dht", dependencies: ["Primitives", "Identity", "DHT", "Transport"], path: "tools/tl-dht",
+      swiftSettings: strict),
+    .executableTarget(
       name: "tl-bench",
       dependencies: [
         "Primitives", "Identity", "Events", "Replication", "Store", "Timelines", "Transport", "Node",

@@ -34,6 +34,7 @@ enum ModuleMap {
     Rule(
       "Sources/tl", pure + ["Terminal", "Store", "Timelines", "Transport", "Node", "Simulator", "Dispatch"] + shell),
     Rule("tools/tl-log", ["Primitives", "Terminal", "Identity", "Events", "Store"] + shell),
+    Rule("tools/tl-dht", ["Primitives", "Identity", "DHT", "Transport", "Dispatch"] + shell),
     Rule(
       "benchmarks/tl-bench",
       pure + ["Store", "Timelines", "Transport", "Node", "CSQLite", "CLZ4", "CSodium", "Dispatch"] + shell),
