@@ -19,6 +19,8 @@ public struct DHTNetwork: Sendable {
     public var node: DHTNode
     public var endpoint: Endpoint
     public var isAlive = true
+    /// Says yes to everything, stores nothing, and names others of its kind only.
+    public internal(set) var isSybil = false
     /// The call that is in the queue.
     var wake: Instant?
   }
@@ -28,7 +30,7 @@ public struct DHTNetwork: Sendable {
     case wake(Int)
   }
 
-  public let options: Options
+  public var options: Options
   public private(set) var members: [Member] = []
   public private(set) var now = Moment(
     instant: Instant(nanoseconds: 0), wall: Timestamp(milliseconds: 1_700_000_000_000))
@@ -78,6 +80,31 @@ public struct DHTNetwork: Sendable {
       let address = IPAddress.v4((site &* 0x9E37_79B1) << 8 | 1)
       if address.addressClass == .global { return address }
     }
+  }
+
+  /// Adds a node that joins as all do, and lies to all who ask it.
+  public mutating func addSybil(id: NodeID) {
+    let index = add(id: id)
+    members[index].isSybil = true
+    command(index, .bootstrap(contacts: [], routers: [members[0].endpoint]))
+  }
+
+  public mutating func removeSybils() {
+    for index in members.indices where members[index].isSybil { kill(index) }
+  }
+
+  private mutating func lie(_ index: Int, _ query: KRPCQuery, _ transaction: [UInt8], _ endpoint: Endpoint) {
+    var reply = KRPCReply(id: members[index].node.id)
+    switch query.ask {
+    case .findNode(let target, _), .getPeers(let target, _), .get(let target, _, _), .sampleInfohashes(let target, _):
+      let kind = members.filter { $0.isSybil && $0.isAlive }.map { Contact($0.node.id, at: $0.endpoint) }
+      let sorted = kind.sorted { $0.id.distance(to: target) < $1.id.distance(to: target) }
+      reply.nodes = Array(sorted.prefix(8))
+      reply.token = [1]
+    case .ping, .announcePeer, .putImmutable, .putMutable, .unknown: break
+    }
+    let message = KRPCMessage(transaction: transaction, body: .reply(reply))
+    send(message.encoded(for: options.settings.networkKey), from: members[index].endpoint, to: endpoint)
   }
 
   /// The node is gone, without a word.
@@ -170,6 +197,12 @@ public struct DHTNetwork: Sendable {
     guard let index = places[destination] else {
       outside.append((bytes, source, destination))
       return
+    }
+    if members[index].isSybil, members[index].isAlive,
+      case .message(let message) = KRPCMessage.decode(bytes, for: options.settings.networkKey),
+      case .query(let query) = message.body
+    {
+      return lie(index, query, message.transaction, source)
     }
     input(index, .received(bytes, from: source))
   }

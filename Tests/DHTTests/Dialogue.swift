@@ -11,6 +11,8 @@ struct Dialogue {
   /// Effects that are not datagrams.
   var events: [DHTNode.Effect] = []
 
+  /// Where others see the node.
+  static let here = Endpoint(IPAddress(70, 1, 1, 1), port: 7000)
   static let own = NodeID(Array("ABCDEFGHIJ0123456789".utf8))!
 
   init(_ settings: DHTSettings = DHTSettings()) {

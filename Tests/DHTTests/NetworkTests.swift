@@ -16,6 +16,13 @@ import Testing
     return network
   }
 
+  /// Grown and settled once; each test works on a copy.
+  static let hundred: DHTNetwork = {
+    var network = NetworkTests.network(100, seed: 1)
+    network.run(for: .seconds(200))
+    return network
+  }()
+
   static func item(_ number: Int, salt: String = "", key: SigningKey = key) -> MutableItem {
     let text = Array("value \(number)".utf8)
     return MutableItem(
@@ -36,8 +43,7 @@ import Testing
 
   @Test("lookups find the nearest nodes in as few steps as the ideal")
   func lookups() throws {
-    var network = Self.network(100, seed: 1)
-    network.run(for: .seconds(300))
+    var network = Self.hundred
     let known = network.members.map(\.node.contactCount).reduce(0, +)
     var hops = 0
     var queries = 0
@@ -60,7 +66,7 @@ import Testing
 
   @Test("every item that was stored is found again, whoever looks")
   func items() throws {
-    var network = Self.network(100, seed: 2)
+    var network = Self.hundred
     for number in 1...50 {
       let item = Self.item(number, salt: "\(number)")
       let report = network.perform(number, .putMutable(item, signer: nil, compareAndSwap: nil, keeps: false))
@@ -77,11 +83,12 @@ import Testing
 
   @Test("with a third of the nodes gone and packets lost, what was stored is still found")
   func deadNodes() throws {
-    var network = Self.network(100, seed: 3, loss: 0.02)
+    var network = Self.hundred
+    network.options.loss = 0.02
     for number in 1...100 {
       let item = Self.item(number, salt: "\(number)")
       network.command(number % 100, .putMutable(item, signer: nil, compareAndSwap: nil, keeps: false))
-      network.run(for: .milliseconds(500))
+      network.run(for: .milliseconds(100))
     }
     network.run(for: .seconds(10))
     for dead in 0..<30 { network.kill(3 * dead + 1) }

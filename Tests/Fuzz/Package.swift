@@ -5,8 +5,10 @@ import PackageDescription
 
 /// One folder in Sources each. README.md says how to add one.
 let decoders = [
-  "FuzzBytes", "FuzzCBOR", "FuzzCertificate", "FuzzContent", "FuzzControl", "FuzzEnvelope", "FuzzEvidence", "FuzzFeed",
-  "FuzzFrame", "FuzzHeader", "FuzzImport", "FuzzInspection", "FuzzJSON", "FuzzKeyFile", "FuzzMessage", "FuzzPerson",
+  "FuzzBytes", "FuzzCBOR", "FuzzCertificate", "FuzzContent", "FuzzControl", "FuzzDHT", "FuzzEnvelope", "FuzzEvidence",
+  "FuzzFeed",
+  "FuzzFrame", "FuzzHeader", "FuzzImport", "FuzzInspection", "FuzzJSON", "FuzzKRPC", "FuzzKeyFile", "FuzzMessage",
+  "FuzzPerson",
   "FuzzRun", "FuzzSession", "FuzzStretch", "FuzzText", "FuzzTicket",
 ]
 

@@ -99,9 +99,9 @@ extension DHTNode {
   func newLookup(
     _ kind: Operation.Kind, _ target: NodeID, contacts: [Contact]? = nil, routers: [Endpoint] = []
   ) -> Lookup {
-    var nearest = contacts ?? table.closest(to: target, count: settings.k)
-    if nearest.count < settings.k, contacts == nil {
-      nearest = table.closest(to: target, count: settings.k, includesFailing: true)
+    var nearest = contacts ?? table.closest(to: target, count: Self.seedsMaximum)
+    if nearest.count < Self.contactsMinimum, contacts == nil {
+      nearest = table.closest(to: target, count: Self.seedsMaximum, includesFailing: true)
     }
     let region: Double
     switch kind {
@@ -113,7 +113,11 @@ extension DHTNode {
       routers: contacts == nil && nearest.count < Self.contactsMinimum ? self.routers : routers, at: now.instant)
   }
 
-  /// With fewer to begin from, those that are always there are asked as well.
+  /// Contacts of our own that a lookup begins from. More than k: those who crowd around a target name only each other, and
+  /// we may know who else is there.
+  static let seedsMaximum = Lookup.regionMaximum + 8
+
+  /// With fewer to begin from, those that failed and those that are always there are asked as well.
   static let contactsMinimum = 3
 
   private mutating func lookAtOwnStore(_ number: UInt64) {
@@ -322,7 +326,7 @@ extension DHTNode {
     case .verification, .exploration: break
     case .ping(let id): finish(id, .unreachable)
     case .lookup(let number, let isItem):
-      if isItem, operations[number] != nil, askPlainly(number, endpoint) { return }
+      if isItem, askPlainly(number, endpoint) { return }
       operations[number]?.lookup.failed(endpoint)
       proceed(number)
     case .fallback(let number):
@@ -343,10 +347,13 @@ extension DHTNode {
   mutating func isSlow(_ number: UInt32) {
     guard let transaction = transactions[number] else { return }
     switch transaction.purpose {
-    case .verification, .exploration, .ping, .fallback: break
+    case .verification, .exploration, .ping: break
     case .lookup(let operation, let isItem):
+      if isItem, settings.asksOldNodes, askPlainly(operation, transaction.endpoint) { return }
       operations[operation]?.lookup.slow(transaction.endpoint)
-      if isItem, settings.asksOldNodes, operations[operation] != nil { _ = askPlainly(operation, transaction.endpoint) }
+      proceed(operation)
+    case .fallback(let operation):
+      operations[operation]?.lookup.slow(transaction.endpoint)
       proceed(operation)
     case .store(let operation): isSlowToStore(operation, transaction.endpoint)
     }

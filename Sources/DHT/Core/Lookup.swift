@@ -164,20 +164,23 @@ package struct Lookup: Sendable {
     return wanted
   }
 
-  /// Whether nothing more is to be expected: the nearest that are alive have answered, and all within the region.
+  /// Whether nothing more is to be expected: the nearest that are alive have answered, and all within the region. The slow
+  /// ones are waited for only while nobody has answered.
   package func isDone(at now: Instant) -> Bool {
     if now - began >= Self.durationMaximum { return true }
     var answered = 0
+    var isSomebodySlow = false
     for candidate in candidates {
       guard isOpen(candidate, answered) else { return true }
       switch candidate.state {
       case .answered: answered += 1
       case .asked: return false
       case .waiting: if queries < Self.queriesMaximum { return false }
-      case .slow, .failed: break
+      case .slow: isSomebodySlow = true
+      case .failed: break
       }
     }
-    return true
+    return answered > 0 || !isSomebodySlow
   }
 
   private func isOpen(_ candidate: Candidate, _ answered: Int) -> Bool {
@@ -197,8 +200,8 @@ package struct Lookup: Sendable {
   package static let targetsMaximum = 20
   package static let regionsMinimum = 6
 
-  /// Where to store: the k nearest that gave a token, all others within the region, at most 20; of more than that those
-  /// that bring another part of the address space first, and then the farthest: who crowds around the target is near.
+  /// Where to store: the k nearest that gave a token, all others within the region, at most 20. Of more than that the
+  /// farthest first, because who crowds around the target is near, and of those one of each part of the address space.
   package var storers: [Candidate] {
     let tokens = answered.filter { $0.token != nil }
     var chosen = Array(tokens.prefix(options.k))
@@ -211,8 +214,9 @@ package struct Lookup: Sendable {
     }
     if chosen.count + rest.count > Self.targetsMaximum {
       var seen = Set(chosen.map(\.endpoint.address.region))
-      let fresh = rest.filter { seen.insert($0.endpoint.address.region).inserted }
-      let others = rest.reversed().filter { !fresh.contains($0) }
+      let outward = Array(rest.reversed())
+      let fresh = outward.filter { seen.insert($0.endpoint.address.region).inserted }
+      let others = outward.filter { !fresh.contains($0) }
       rest = Array((fresh + others).prefix(Self.targetsMaximum - chosen.count))
     }
     chosen += rest
