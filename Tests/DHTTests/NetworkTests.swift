@@ -59,8 +59,8 @@ import Testing
       let nearest = Self.nearest(network, target, 9).filter { $0 != network.members[number % 100].node.id }.prefix(8)
       recalled += Set(report.closest.map(\.id)).intersection(nearest).count
     }
-    #expect(known >= 9_000 && hops <= 120)
-    #expect(queries <= 1100)
+    #expect(known >= 9_000 && hops <= 110)
+    #expect(queries <= 900)
     #expect(recalled >= 8 * count * 98 / 100)
   }
 
@@ -230,6 +230,14 @@ import Testing
     #expect(saved.contacts.count == 9)
     #expect(network.perform(late, .bootstrap(contacts: saved.contacts, routers: [nobody]))?.outcome == .nodes)
     #expect(network.members[late].node.contactCount >= 8)
+    // All it knew are gone, long enough to be forgotten; one of those that were saved comes back.
+    var outage = network
+    for index in 0..<10 { outage.kill(index) }
+    outage.run(for: .seconds(6 * 3600))
+    #expect(outage.members[late].node.contactCount == 0)
+    _ = outage.add(at: saved.contacts[0].endpoint)
+    outage.run(for: .seconds(600))
+    #expect(outage.members[late].node.contactCount == 1)
     // The router comes up later.
     let early = network.add()
     #expect(network.perform(early, .bootstrap(contacts: [], routers: [nobody]))?.outcome == .unreachable)

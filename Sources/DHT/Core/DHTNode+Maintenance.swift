@@ -17,7 +17,9 @@ extension DHTNode {
     agenda.add(.maintenance, at: now.instant + Self.maintenanceInterval)
     if let due = bootstrapDue, due <= now.instant {
       bootstrapDue = nil
-      bootstrap([], nil)
+      bootstrap(nil)
+    } else if bootstrapDue == nil, !isJoining, table.count == 0, !routers.isEmpty || !joinContacts.isEmpty {
+      bootstrapDue = now.instant + bootstrapPause
     }
     if let stalest = table.stalest, now.instant - stalest.answered > Self.quietMaximum {
       ask(.ping, stalest.contact.endpoint, for: .verification)
@@ -69,6 +71,7 @@ extension DHTNode {
   }
 
   mutating func bootstrapDone(found: Bool) {
+    isJoining = false
     if found {
       bootstrapPause = Self.bootstrapPauseMinimum
       if state == .bootstrapping { become(.client) }
@@ -103,7 +106,7 @@ extension DHTNode {
       for entry in entries where entry.failures == 0 { _ = table.answered(entry.contact, at: entry.answered) }
       peers.own = id
       items.own = id
-      bootstrap([], nil)
+      bootstrap(nil)
     }
     reconsiderState()
   }

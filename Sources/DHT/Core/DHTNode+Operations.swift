@@ -43,7 +43,8 @@ extension DHTNode {
     switch command {
     case .bootstrap(let contacts, let routers):
       self.routers = Array(routers.filter(settings.accepts).prefix(Self.routersMaximum))
-      bootstrap(contacts.filter { settings.accepts($0.endpoint) }, id)
+      joinContacts = Array(contacts.filter { settings.accepts($0.endpoint) }.prefix(SavedContacts.contactsMaximum))
+      bootstrap(id)
     case .ping(let endpoint):
       if !settings.accepts(endpoint) || !ask(.ping, endpoint, for: .ping(id)) { finish(id, .unreachable) }
     case .findNode(let target): start(.findNode(isBootstrap: false), target, id)
@@ -74,9 +75,10 @@ extension DHTNode {
   }
 
   /// Joins: looks for ourselves.
-  mutating func bootstrap(_ contacts: [Contact], _ id: OperationID?) {
+  mutating func bootstrap(_ id: OperationID?) {
+    isJoining = true
     let known = table.closest(to: self.id, count: settings.k, includesFailing: true)
-    let nearest = contacts.sorted { $0.id.distance(to: self.id) < $1.id.distance(to: self.id) }
+    let nearest = joinContacts.sorted { $0.id.distance(to: self.id) < $1.id.distance(to: self.id) }
     start(
       .findNode(isBootstrap: true), self.id, id,
       contacts: known + nearest.prefix(Lookup.candidatesMaximum - settings.k - Self.routersMaximum), routers: routers)

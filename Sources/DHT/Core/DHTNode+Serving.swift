@@ -139,7 +139,9 @@ extension DHTNode {
       items.put(item, from: endpoint.address, at: now.instant, random: &random)
     case .putMutable(let item, let token, let expected):
       try admitWrite(token, item.target, endpoint)
-      guard item.isSigned else { throw KRPCError(.signatureInvalid, "invalid signature") }
+      guard items.holds(item, at: now.instant) || item.isSigned else {
+        throw KRPCError(.signatureInvalid, "invalid signature")
+      }
       try items.put(item, compareAndSwap: expected, from: endpoint.address, at: now, random: &random)
     case .sampleInfohashes(let target, let want):
       addNodes(target, want)

@@ -209,6 +209,9 @@ public struct DHTNode: Sendable {
   /// Until the next attempt to join a network in which nobody answers; doubles.
   var bootstrapPause = Self.bootstrapPauseMinimum
   var bootstrapDue: Instant?
+  /// Whether a join is under way; and the contacts that were saved, for when all others are gone.
+  var isJoining = false
+  var joinContacts: [Contact] = []
   /// The time of the input that is being handled, and what came of it so far.
   var now: Moment
   var effects: [Effect] = []

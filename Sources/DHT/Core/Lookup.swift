@@ -145,20 +145,22 @@ package struct Lookup: Sendable {
   /// Whom to ask now; they count as asked. None when enough are in flight, or all that matter have answered.
   package mutating func next() -> [Endpoint] {
     var wanted: [Endpoint] = []
-    var answered = 0
+    // Those that are asked count as if they had answered: nobody is asked for nothing.
+    var hopeful = 0
     var inFlight = candidates.count { $0.state == .asked }
     for index in candidates.indices {
       let candidate = candidates[index]
-      guard isOpen(candidate, answered) else { break }
+      guard isOpen(candidate, hopeful) else { break }
       switch candidate.state {
-      case .answered: answered += 1
+      case .answered, .asked: hopeful += 1
       case .waiting:
         guard inFlight < options.alpha, queries < Self.queriesMaximum else { return wanted }
         candidates[index].state = .asked
         inFlight += 1
+        hopeful += 1
         queries += 1
         wanted.append(candidate.endpoint)
-      case .asked, .slow, .failed: break
+      case .slow, .failed: break
       }
     }
     return wanted

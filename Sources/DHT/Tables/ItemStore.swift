@@ -56,6 +56,9 @@ package struct ItemStore: Sendable {
     return entry.item
   }
 
+  /// Whether exactly this is stored: then its signature has been checked.
+  package func holds(_ item: MutableItem, at now: Instant) -> Bool { self.item(item.target, at: now) == .mutable(item) }
+
   package mutating func put(
     _ item: ImmutableItem, from address: IPAddress, at now: Instant, random: inout SeededRandom
   ) {

@@ -1,0 +1,68 @@
+"""What of the DHT is ours on the wire and on disk, written from schemas/dht.md alone."""
+import hashlib
+import hmac
+
+from event import Malformed
+
+
+def bencoded(data, at=0):
+    """A value and where it ends."""
+    kind = data[at : at + 1]
+    try:
+        if kind == b"i":
+            end = data.index(b"e", at)
+            return int(data[at + 1 : end]), end + 1
+        if kind in (b"l", b"d"):
+            parts, at = [], at + 1
+            while data[at : at + 1] != b"e":
+                part, at = bencoded(data, at)
+                parts.append(part)
+            return (parts if kind == b"l" else dict(zip(parts[::2], parts[1::2]))), at + 1
+        colon = data.index(b":", at)
+        end = colon + 1 + int(data[at:colon])
+    except ValueError as error:
+        raise Malformed(str(error)) from error
+    if end > len(data):
+        raise Malformed("truncated")
+    return data[colon + 1 : end], end
+
+
+def whole(data):
+    value, end = bencoded(data)
+    if end != len(data) or not isinstance(value, dict):
+        raise Malformed("not one dictionary")
+    return value
+
+
+def untagged(packet, key):
+    """A packet of a private network as it is without its tag; refused if the tag is not the key's."""
+    tag = whole(packet).get(b"tn")
+    if not isinstance(tag, bytes) or len(tag) != 8:
+        raise Malformed("no tag")
+    place = packet.index(b"2:tn8:" + tag)
+    bare = packet[:place] + packet[place + 14 :]
+    if hmac.new(key, bare, hashlib.sha256).digest()[:8] != tag:
+        raise Malformed("the tag of another network")
+    return bare
+
+
+def saved(data):
+    """The id and the contacts that a node keeps, as (id, address, port)."""
+    if len(data) > 32768:
+        raise Malformed("too long")
+    fields = whole(data)
+    if len(fields.get(b"id", b"")) != 20:
+        raise Malformed("no id")
+    contacts = []
+    for name, width in ((b"nodes", 26), (b"nodes6", 38)):
+        for entry in fields.get(name, []):
+            if len(entry) == width and entry[-2:] != b"\0\0":
+                contacts.append([entry[:20].hex(), entry[20:-2].hex(), int.from_bytes(entry[-2:], "big")])
+    return fields[b"id"].hex(), contacts[:400]
+
+
+def signed(salt, sequence, value):
+    """What a mutable item signs, and where it lies for a key."""
+    head = b"4:salt%d:%s" % (len(salt), salt) if salt else b""
+    return head + b"3:seqi%de1:v" % sequence + value
+
