@@ -102,13 +102,6 @@ extension EventStore {
         .verification, "the person's record does not certify this device", path: database.path)
     }
     let entry = try makeEntry(author.key.publicKey, person: author.person, pid: person.pid)
-    if entry.pid != person.pid {
-      // The device consented to another person too. Its first event says whose log it is, and has not been made yet.
-      guard entry.top == nil, entry.end == nil else {
-        throw StoreError(.verification, "this device's log is another person's", path: database.path)
-      }
-      try give(entry, to: person)
-    }
     switch entry.end {
     case nil: return entry
     case .revoked: throw StoreError(.verification, "this device is revoked", path: database.path)

@@ -82,9 +82,8 @@ extension EventStore {
       records.insert(StoredPerson(pid: pid, record: merged), for: merged.id, cost: merged.encoded.count + 512)
       markDirty(personRow: pid)
       // A row for every log that the record certifies, so that a name on the wire finds it before its first event.
-      for device in merged.devices {
-        let entry = try makeEntry(device.key, person: merged.id, pid: pid)
-        if entry.pid != pid { try settleOwner(entry) }
+      for device in merged.devices where try entry(device.key) == nil {
+        _ = try makeEntry(device.key, person: merged.id, pid: pid)
       }
       let select = try database.statement("SELECT lid FROM log WHERE pid=?")
       select.bind(pid, at: 0)

@@ -67,7 +67,6 @@ extension EventStore {
     try insert.run()
     guard entry.revocation == nil else { return false }
     try end(entry, by: evidence, parted)
-    if evidence.cut == .first { try settleOwner(entry) }
     return true
   }
 

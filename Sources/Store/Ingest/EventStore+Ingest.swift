@@ -20,33 +20,27 @@ extension EventStore {
   ) throws -> IngestOutcome {
     let before = above
     above = nil
-    guard var person = try storedPerson(received.person), person.record.isAuthor(received.log) else {
+    guard let person = try storedPerson(received.person), person.record.isAuthor(received.log) else {
       return .notAuthorized
     }
     // Made for good only when something is stored: an unused row number costs nothing, a stored empty log would.
     let known = try entry(received.log)
-    if let known, known.pid != person.pid {
-      guard let owner = try storedPerson(known.person) else { return .notAuthorized }
-      person = owner
-    }
-    if let known, let owner = try otherOwner(received, of: known) {
-      return try take(received, of: known, naming: owner, horizon: horizon)
-    }
+    if let known, known.pid != person.pid { return .notAuthorized }
     let entry =
-      known ?? LogEntry(lid: 0, key: received.log, pid: person.pid, person: person.record.id)
+      known ?? LogEntry(lid: 0, key: received.log, pid: person.pid, person: received.person)
     if known == nil { entry.end = person.record.revocation(of: received.log).map { .revoked($0) } }
     switch try check(received, of: entry, after: before) {
     case .refused(let outcome): return outcome
     case .holds(let incoming):
       above = AnsweredAbove(log: received.log, first: incoming.first, previous: incoming.stretch.previous)
-      let target = try known ?? makeEntry(received.log, person: person.record.id, pid: person.pid)
+      let target = try known ?? makeEntry(received.log, person: received.person, pid: person.pid)
       if known == nil { target.end = entry.end }
       return try place(incoming, in: target, horizon: horizon)
     }
   }
 
   /// Puts an authentic stretch where it belongs, or finds out why it belongs nowhere.
-  func place(_ incoming: Incoming, in entry: LogEntry, horizon: Timestamp) throws -> IngestOutcome {
+  private func place(_ incoming: Incoming, in entry: LogEntry, horizon: Timestamp) throws -> IngestOutcome {
     if entry.segments.count >= Self.segmentMaximum,
       !entry.segments.contains(where: { $0.first <= incoming.last + 1 && incoming.first <= $0.last + 1 })
     {

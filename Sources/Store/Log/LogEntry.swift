@@ -17,7 +17,7 @@ struct Segment: Hashable {
 /// What the store knows of one log between two looks at the disk. The writer keeps these; a transaction that fails
 /// forgets them all.
 final class LogEntry {
-  private(set) var identity: LogIdentity
+  let identity: LogIdentity
   var lid: Int64 { identity.lid }
   var key: LogID { identity.log }
   var pid: Int64 { identity.pid }
@@ -47,11 +47,6 @@ final class LogEntry {
   var topHeader: EventHeader?
 
   init(lid: Int64, key: LogID, pid: Int64, person: PersonID) {
-    identity = LogIdentity(lid: lid, log: key, pid: pid, person: person)
-  }
-
-  /// The log turned out to be another person's.
-  func belongs(to person: PersonID, pid: Int64) {
     identity = LogIdentity(lid: lid, log: key, pid: pid, person: person)
   }
 
