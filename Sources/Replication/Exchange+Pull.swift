@@ -87,8 +87,8 @@ extension Exchange {
       pull = .evidence(digest, missing: missing, merging: merging - 1)
       return []
     case (.wants, .wants(let items, let lacksPayloads)):
+      report.lacksPayloads = report.lacksPayloads || lacksPayloads
       guard items.isEmpty else { return fetch(items) }
-      report.lacksPayloads = lacksPayloads
       return finishPull()
     default: return misfit(reply)
     }
@@ -164,7 +164,7 @@ extension Exchange {
     pull = .wants
     return ask(
       .openWants(
-        newest: options.newest, excluding: serve.refused, asked: serve.asked, answered: serve.answered,
+        newest: options.newest, excluding: serve.refused, payloads: !serve.askedPayloads, answered: serve.answered,
         itemsMaximum: MessageLimits.wantItems), for: .pull)
   }
 
@@ -177,7 +177,7 @@ extension Exchange {
     for (index, var item) in items.enumerated() {
       item.chained = item.chained && !serve.unchained.contains(item.log)
       open[first + UInt32(index)] = item
-      serve.asked.insert(item.from...item.to, of: item.log)
+      if item.isHeld { serve.askedPayloads = true }
       wire.append(.init(log: LogName(item.log), from: item.from, to: item.to, chained: item.chained))
     }
     pull = .fetching(Fetch(open: open, known: open))
@@ -211,9 +211,12 @@ extension Exchange {
       guard let item = fetch.open.removeValue(forKey: number) else {
         return close(.fault("an end of want \(number), which is not open"), saying: .fault)
       }
-      if code == .complete || code == .damaged { serve.answered.insert(item.from...item.to, of: item.log) }
-      // What is asked for once may come without anything new as often as it is asked for.
-      if item.isHeld { serve.barrenBytes = 0 }
+      let isNamed = offered[item.log.prefix64].map { item.from <= $0 } ?? false
+      if code == .complete || code == .damaged || code == .notHad && isNamed {
+        serve.answered.insert(item.from...item.to, of: item.log)
+      }
+      // Held events may come once more without anything new, as far as they were asked for.
+      if item.isHeld { serve.barrenBytes = max(0, serve.barrenBytes - Self.heldBytesMaximum) }
       switch code {
       case .complete: break
       case .budget: report.limited = true
@@ -250,6 +253,7 @@ extension Exchange {
     serve.unchained.formUnion(result.unchained)
     for item in fetch.known.values where refused.contains(item.log) { refuse(item) }
     for log in result.postponed { serve.refused.insert(log) }
+    serve.answered.formUnion(result.brought)
     if result.events > 0 {
       serve.fetchedNothing = 0
       serve.barrenBytes = fetch.backlogBytes
@@ -274,6 +278,8 @@ extension Exchange {
   private static let overshootMaximum = 2 * MessageLimits.runBytes + 1_048_576
   /// Bytes of RUN without a new event after which a session ends: more than any backlog that holds some.
   private static let barrenMaximum = 64 << 20
+  /// Bytes of them that are forgiven for a range of held events with missing payloads.
+  private static let heldBytesMaximum = 1 << 20
 
   /// Gives a log up for this session. It counts against `complete` only when this peer had named what is missing. Nobody
   /// named a missing payload, and a log that lacks one is not given up.
@@ -296,7 +302,7 @@ extension Exchange {
 
 extension Array {
   /// The first index whose element satisfies the predicate, in an array where all that do come last.
-  fileprivate func partitioningIndex(where predicate: (Element) -> Bool) -> Int {
+  func partitioningIndex(where predicate: (Element) -> Bool) -> Int {
     var low = 0
     var high = count
     while low < high {

@@ -39,10 +39,10 @@ extension Exchange {
     /// Those of them of which it had named what is missing.
     var undelivered: Set<LogID> = []
     var unchained: Set<LogID> = []
-    /// What the peer was asked for, so that missing payloads in it are not asked for again.
-    var asked = LogRanges()
-    /// What of it the peer holds.
+    /// What the peer sent, or said that it holds: a payload that is still missing there it does not have.
     var answered = LogRanges()
+    /// Whether it was asked for missing payloads: once a session, in one WANT, however many are missing.
+    var askedPayloads = false
     var fetchedNothing = 0
     /// RUN bytes since the last new event.
     var barrenBytes = 0

@@ -22,8 +22,9 @@ public struct ExchangeReport: Hashable, Sendable {
   /// the heads that it named, also where the peer itself does not have the payload (DESIGN §7: no open want). Never so
   /// with a limit on what was asked for.
   public var complete = false
-  /// A payload that is still wanted is missing here, and the peer does not have it either though it holds its event.
-  /// Nobody's fault: it stands against `complete`, and the next session asks again.
+  /// A payload that is still wanted is missing here, and the peer does not have it either though it holds its event, or
+  /// named a later one; or more were missing than a session asks for. Nobody's fault: it stands against `complete`, and
+  /// the next session asks again.
   public var lacksPayloads = false
   /// A limit that the user asked for ended the session early.
   public var limited = false

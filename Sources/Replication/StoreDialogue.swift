@@ -22,8 +22,9 @@ public enum StoreRequest: Hashable, Sendable {
   /// transaction → `.compared`.
   case compareLogs(node: PublicKey, [LogDigest], advance: Cursor?)
   /// The next ranges to ask for, newest first → `.wants`. First the events that are missing, of all logs but those
-  /// excluded; when there are none, payloads that are missing from held events, outside of the ranges `asked` already.
-  case openWants(newest: Int?, excluding: Set<LogID>, asked: LogRanges, answered: LogRanges, itemsMaximum: Int)
+  /// excluded; when there are none, and `payloads` is set, payloads that are missing from held events, outside of what
+  /// the peer `answered` already. Of more than `itemsMaximum` of the latter chance decides, so that all get their turn.
+  case openWants(newest: Int?, excluding: Set<LogID>, payloads: Bool, answered: LogRanges, itemsMaximum: Int)
   /// Stretches for a peer's wants, as one RUN body of about `bytesMaximum` → `.read`.
   case read([NumberedWant], bytesMaximum: Int)
   /// RUN bodies as received, with the wants they answer → `.ingested`.
@@ -44,7 +45,8 @@ public enum StoreReply: Hashable, Sendable {
   /// Whether the bytes were what they claimed; false is the peer's fault.
   case merged(valid: Bool)
   case compared(evidenceWanted: [LogName])
-  /// Whether a payload that is still wanted is missing in the ranges `answered` is told beside the ranges.
+  /// Beside the ranges: whether a payload that is still wanted is missing in those `answered`, or there were more such
+  /// ranges to ask for than the items allowed.
   case wants([WantItem], lacksPayloads: Bool)
   case read(ReadResult)
   case ingested(IngestResult)
@@ -238,24 +240,39 @@ public struct WantItem: Hashable, Sendable {
   }
 }
 
-/// Ranges of logs, kept as few as they can be.
+/// Ranges of logs, kept as few as they can be. Looking one up takes the logarithm of the ranges of its log.
 public struct LogRanges: Hashable, Sendable {
+  /// Newest first, as they mostly come, so that most are added at the end; no two overlap or lie beside each other.
   private var ranges: [LogID: [ClosedRange<SequenceNumber>]] = [:]
 
   public init() {}
 
   public mutating func insert(_ range: ClosedRange<SequenceNumber>, of log: LogID) {
+    Self.insert(range, into: &ranges[log, default: []])
+  }
+
+  private static func insert(
+    _ range: ClosedRange<SequenceNumber>, into sorted: inout [ClosedRange<SequenceNumber>]
+  ) {
+    // Those that it joins are neighbours.
+    let start = sorted.partitioningIndex { $0.lowerBound <= range.upperBound + 1 }
+    let end = sorted.partitioningIndex { $0.upperBound + 1 < range.lowerBound }
     var joined = range
-    ranges[log, default: []].removeAll { other in
-      guard other.lowerBound <= range.upperBound + 1, range.lowerBound <= other.upperBound + 1 else { return false }
-      joined = min(joined.lowerBound, other.lowerBound)...max(joined.upperBound, other.upperBound)
-      return true
+    if start < end {
+      joined =
+        min(range.lowerBound, sorted[end - 1].lowerBound)...max(range.upperBound, sorted[start].upperBound)
     }
-    ranges[log]!.append(joined)
+    sorted.replaceSubrange(start..<end, with: CollectionOfOne(joined))
+  }
+
+  public mutating func formUnion(_ other: LogRanges) {
+    for (log, ranges) in other.ranges { for range in ranges { insert(range, of: log) } }
   }
 
   public func overlaps(_ range: ClosedRange<SequenceNumber>, of log: LogID) -> Bool {
-    ranges[log]?.contains { $0.overlaps(range) } ?? false
+    guard let sorted = ranges[log] else { return false }
+    let index = sorted.partitioningIndex { $0.lowerBound <= range.upperBound }
+    return index < sorted.count && sorted[index].upperBound >= range.lowerBound
   }
 }
 
@@ -306,6 +323,8 @@ public struct IngestResult: Hashable, Sendable {
   public var unchained: Set<LogID>
   /// Logs with an event that is not accepted yet: of a later version, or too far ahead. Nobody is at fault.
   public var postponed: Set<LogID> = []
+  /// What the bodies had events of, whether new or held already.
+  public var brought = LogRanges()
 
   public init(events: Int, bad: Bool, unchained: Set<LogID> = []) {
     self.events = events

@@ -15,6 +15,7 @@ public final class ModelStore: StoreAnswering {
   var changes: [UInt64: (PersonID?, LogID?)] = [:]
   var number: UInt64 = 0
   var cookie: UInt64
+  private var random: SeededRandom
   var cursors: [PublicKey: Cursor] = [:]
   var interests: [PublicKey: [PersonID]] = [:]
   public private(set) var reads = 0
@@ -35,6 +36,7 @@ public final class ModelStore: StoreAnswering {
     node = PublicKey(random.bytes(32))!
     instance = random.next()
     cookie = random.next()
+    self.random = random
     self.follows = Set(follows)
   }
 
@@ -121,7 +123,7 @@ public final class ModelStore: StoreAnswering {
       }
       if let advance { cursors[peer] = advance }
       return .compared(evidenceWanted: [])
-    case .openWants(_, let excluded, let asked, let answered, let maximum):
+    case .openWants(_, let excluded, let payloads, let answered, let maximum):
       var items: [WantItem] = []
       for (id, log) in logs.sorted(by: { $0.key < $1.key }) where !excluded.contains(id) && follows.contains(log.person)
       {
@@ -136,18 +138,24 @@ public final class ModelStore: StoreAnswering {
       var lacks = false
       for (id, log) in logs.sorted(by: { $0.key < $1.key }) where follows.contains(log.person) {
         for event in log.lacking.sorted(by: >) {
-          let range = SequenceNumber(event)...SequenceNumber(event)
-          if !asked.overlaps(range, of: id) {
-            items.append(WantItem(log: id, from: range.lowerBound, to: range.upperBound, chained: false, isHeld: true))
-          } else if answered.overlaps(range, of: id) {
+          let sequence = SequenceNumber(event)
+          if answered.overlaps(sequence...sequence, of: id) {
             lacks = true
+          } else if payloads, let last = items.last, last.log == id, last.from == sequence + 1 {
+            items[items.count - 1].from = sequence
+          } else if payloads {
+            items.append(WantItem(log: id, from: sequence, to: sequence, chained: false, isHeld: true))
           }
         }
       }
-      return .wants(Array(items.prefix(maximum)), lacksPayloads: lacks)
+      if items.count > maximum {
+        lacks = true
+        items = items.shuffled(using: &random).prefix(maximum).sorted { ($0.log, $0.from) > ($1.log, $1.from) }
+      }
+      return .wants(items, lacksPayloads: lacks)
     case .read(let wants, _): return .read(read(wants))
     case .ingest(let bodies, let wants):
-      var events = 0
+      var result = IngestResult(events: 0, bad: false)
       for body in bodies {
         var reader = ByteReader(body)
         while !reader.isAtEnd {
@@ -155,7 +163,11 @@ public final class ModelStore: StoreAnswering {
             from <= to,
             to < 1_000_000, let want = wants[UInt32(truncatingIfNeeded: number)], let count = try? reader.varint(),
             let lacking = try? (0..<min(count, 1_000_000)).map({ _ in try reader.varint() })
-          else { return .ingested(IngestResult(events: events, bad: true)) }
+          else {
+            result.bad = true
+            return .ingested(result)
+          }
+          result.brought.insert(SequenceNumber(from)...SequenceNumber(to), of: want.log)
           var log = logs[want.log]!
           let new = Set(from...to).subtracting(log.held)
           let filled = log.lacking.intersection(from...to).subtracting(lacking)
@@ -163,12 +175,12 @@ public final class ModelStore: StoreAnswering {
           log.lacking.formUnion(new.intersection(lacking))
           log.lacking.subtract(filled)
           guard !new.isEmpty || !filled.isEmpty else { continue }
-          events += new.count + filled.count
+          result.events += new.count + filled.count
           logs[want.log] = log
           touch(log: want.log)
         }
       }
-      return .ingested(IngestResult(events: events, bad: false))
+      return .ingested(result)
     case .evidence(let names): return .evidence(names.map { ($0.whole ?? LogID(), []) })
     case .mergeEvidence: return .merged(valid: true)
     }
@@ -191,8 +203,11 @@ public final class ModelStore: StoreAnswering {
         break
       }
       let log = logs.first { $0.key.prefix64 == want.item.log.prefix }
+      let range = want.item.from.rawValue...want.item.to.rawValue
       let held =
-        log.map { $0.value.held.filter { (want.item.from.rawValue...want.item.to.rawValue).contains($0) } } ?? []
+        log.map { (_, log) in
+          range.count < log.held.count ? Set(range.filter(log.held.contains)) : log.held.filter(range.contains)
+        } ?? []
       guard let top = held.max() else {
         result.ended[want.number] = .notHad
         continue
@@ -203,7 +218,7 @@ public final class ModelStore: StoreAnswering {
       body.varint(UInt64(want.number))
       body.varint(low)
       body.varint(top)
-      let lacking = log!.value.lacking.filter { (low...top).contains($0) }.sorted()
+      let lacking = (low...top).filter(log!.value.lacking.contains)
       body.varint(UInt64(lacking.count))
       for event in lacking { body.varint(event) }
       if held.count == Int(top - low + 1) {

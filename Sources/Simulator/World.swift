@@ -29,6 +29,8 @@ public struct World {
     /// Grows with every crash; what was under way before is void.
     fileprivate var life = 0
     public fileprivate(set) var ends: [NodeCore.SessionEnd] = []
+    /// How the syncs went that came to an end.
+    public fileprivate(set) var syncs: [NodeCore.SyncID: [NodeCore.SessionEnd]] = [:]
   }
 
   public var weather = Weather()
@@ -41,6 +43,7 @@ public struct World {
   private var agenda = Agenda()
   private var links: [Link] = []
   private var nextSync: UInt64 = 1
+  private var abandoned: Set<Dial> = []
 
   /// One connection; its two ends are numbered apart at each node.
   private struct Link {
@@ -51,10 +54,17 @@ public struct World {
     var lastArrival: (Instant, Instant)
   }
 
+  /// A dial under way, in one life of the node that dials.
+  private struct Dial: Hashable {
+    var node: Int
+    var life: Int
+    var id: NodeCore.DialID
+  }
+
   private enum Happening {
     case frame(link: Int, to: Int, type: UInt8, body: [UInt8])
     case closed(link: Int, to: Int)
-    case dialled(node: Int, life: Int, id: NodeCore.DialID, target: NodeCore.Target)
+    case dialled(Dial, NodeCore.Target)
     case reply(node: Int, life: Int, NodeCore.StoreTicket, StoreReply)
     case deadline(node: Int, life: Int)
   }
@@ -69,11 +79,18 @@ public struct World {
   }
 
   /// Node `index` begins to sync with the others given, one after the other.
-  public mutating func sync(_ index: Int, with others: [Int], options: Exchange.Options = .init()) {
+  @discardableResult
+  public mutating func sync(
+    _ index: Int, with others: [Int], options: Exchange.Options = .init()
+  ) -> NodeCore.SyncID {
     let id = NodeCore.SyncID(nextSync)
     nextSync += 1
     feed(.sync(id, others.map { NodeCore.Target(address: String($0), node: nodes[$0].key) }, options), to: index)
+    return id
   }
+
+  /// Node `index` gives a sync up that it began.
+  public mutating func cancel(_ sync: NodeCore.SyncID, of index: Int) { feed(.cancelSync(sync), to: index) }
 
   /// Kills a node and starts it again with what its disk had kept.
   public mutating func crash(_ index: Int) {
@@ -122,8 +139,14 @@ public struct World {
       let index = to == 0 ? links[link].nodes.0 : links[link].nodes.1
       guard nodes[index].life == (to == 0 ? links[link].lives.0 : links[link].lives.1) else { return }
       feed(.disconnected(Self.id(link, to), nil), to: index)
-    case .dialled(let from, let life, let id, let target):
+    case .dialled(let dial, let target):
+      let isAbandoned = abandoned.remove(dial) != nil
+      let (from, life, id) = (dial.node, dial.life, dial.id)
       guard nodes[from].life == life else { return }
+      if isAbandoned {
+        feed(.dialFailed(id, "the dial was given up"), to: from)
+        return
+      }
       guard let other = Int(target.address), nodes.indices.contains(other), !chance(weather.dialFailureRatio) else {
         feed(.dialFailed(id, "nobody answers"), to: from)
         return
@@ -157,7 +180,8 @@ public struct World {
     let life = nodes[index].life
     switch effect {
     case .dial(let id, let target):
-      agenda.push(.dialled(node: index, life: life, id: id, target: target), at: now + delay())
+      agenda.push(.dialled(Dial(node: index, life: life, id: id), target), at: now + delay())
+    case .abandon(let id): abandoned.insert(Dial(node: index, life: life, id: id))
     case .send(let id, let message): send(message, id)
     case .close(let id):
       let (link, side) = Self.link(id)
@@ -169,7 +193,8 @@ public struct World {
       let reply = nodes[index].store.answer(request)
       agenda.push(.reply(node: index, life: life, ticket, reply), at: now + .microseconds(100))
     case .sessionEnded(let end): nodes[index].ends.append(end)
-    case .abandon, .pauseReading, .resumeReading, .certify, .syncEnded, .joined: break
+    case .syncEnded(let sync, let ends): nodes[index].syncs[sync] = ends
+    case .pauseReading, .resumeReading, .certify, .joined: break
     }
   }
 

@@ -30,12 +30,15 @@ import Testing
       device.handle(.connected(peer, node: PublicKey(hashing: [2]), dialled: dial), at: now) == [
         .send(peer, .join(request))
       ])
+    var isJoined = false
     for (index, effect) in answer.enumerated() {
       guard case .send(_, let message) = effect else { continue }
       let effects = device.handle(.received(peer, type: message.type, body: message.body), at: now)
       #expect(
         effects == (index + 1 < answer.count ? [] : [.joined(sync, record: record, reason: nil), .close(peer)]))
+      isJoined = effects.first == .joined(sync, record: record, reason: nil)
     }
+    #expect(isJoined)
   }
 
   @Test("a record that does not end is given up")

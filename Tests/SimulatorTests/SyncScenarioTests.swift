@@ -31,6 +31,7 @@ final class SimulatedPeer {
   let interests: [PersonID]
   private(set) var store: EventStore!
   private let environment: StorageEnvironment
+  private let random: SharedRandom
 
   private let wall: Timestamp
 
@@ -39,6 +40,7 @@ final class SimulatedPeer {
     self.interests = interests
     self.wall = wall
     let source = SharedRandom(seed)
+    random = SharedRandom(seed &+ 1 << 32)
     environment = StorageEnvironment(disk: disk, random: { source.bytes($0) }, now: { wall })
   }
 
@@ -48,7 +50,9 @@ final class SimulatedPeer {
   func open() -> any StoreAnswering {
     disk.crash()
     store = try! EventStore(writing: "tl.db", authority: .alone, environment: environment)
-    return StoreBridge(store: store, interests: { [interests] in interests }, now: { [wall] in wall })
+    return StoreBridge(
+      store: store, interests: { [interests] in interests }, now: { [wall] in wall },
+      random: { [random] in random.bytes($0) })
   }
 
   func post(_ count: Int, by author: SimulatedAuthor, ttl: UInt32 = 0, _ random: inout SeededRandom) throws {
@@ -134,6 +138,40 @@ struct Scenario {
     #expect(digests.allSatisfy { $0 == digests[0] }, "seed \(seed)")
   }
 
+  @Test("syncs that are given up at any time come to rest and lose nothing", arguments: (1 as UInt64)...5)
+  func givenUp(seed: UInt64) throws {
+    var scenario = try Scenario(seed: seed, count: 3, weather: .init())
+    var random = SeededRandom(seed: seed)
+    var given: [(Int, NodeCore.SyncID)] = []
+    for _ in 0..<12 {
+      let index = Int(random.next() % 3)
+      let sync = scenario.world.sync(index, with: scenario.peers.indices.filter { $0 != index })
+      scenario.world.run(stepsMaximum: Int(random.next() % 80))
+      scenario.world.cancel(sync, of: index)
+      given.append((index, sync))
+    }
+    let isAtRest = scenario.world.run()
+    #expect(isAtRest)
+    #expect(scenario.world.nodes.allSatisfy { $0.core.sessionCount == 0 })
+    for (index, sync) in given { #expect(scenario.world.nodes[index].syncs[sync] != nil) }
+    scenario.everybodySyncs()
+    let digests = try scenario.peers.map { try $0.digest() }
+    #expect(digests[0].count == 3)
+    #expect(digests.allSatisfy { $0 == digests[0] }, "seed \(seed)")
+  }
+
+  @Test("a dial that is given up reaches nobody, and the sync ends with it")
+  func abandonedDial() throws {
+    var scenario = try Scenario(seed: 3, count: 3, weather: .init())
+    let sync = scenario.world.sync(0, with: [1, 2])
+    scenario.world.cancel(sync, of: 0)
+    let isAtRest = scenario.world.run()
+    #expect(isAtRest && scenario.world.framesDelivered == 0)
+    #expect(scenario.world.nodes[0].syncs[sync]?.map(\.failure) == ["the dial was given up"])
+    // Nobody was called.
+    #expect(scenario.world.now < Instant(nanoseconds: 1_000_000_000) + scenario.world.weather.delayMaximum)
+  }
+
   @Test("equal seeds give equal traces, other seeds others")
   func deterministic() throws {
     func trace(_ seed: UInt64) throws -> UInt64 {
@@ -158,7 +196,9 @@ private struct MissingPayloads {
   static let lost = [3, 4, 200, 301].map { SequenceNumber($0) }
   static let (a, b, c) = (0, 1, 2)
 
-  init(seed: UInt64, ttl: UInt32 = 0, wallOfC: Timestamp = SimulatedPeer.wall) throws {
+  init(
+    seed: UInt64, posts: Int = 302, ttl: UInt32 = 0, wallOfC: Timestamp = SimulatedPeer.wall
+  ) throws {
     var random = SeededRandom(seed: seed)
     let author = try SimulatedAuthor(&random)
     log = author.key.publicKey
@@ -167,7 +207,7 @@ private struct MissingPayloads {
     }
     world = World(seed: seed)
     for peer in peers { world.add(key: SigningKey(seed: random.bytes(32))!.publicKey) { peer.open() } }
-    try peers[Self.a].post(302, by: author, ttl: ttl, &random)
+    try peers[Self.a].post(posts, by: author, ttl: ttl, &random)
     world.sync(Self.b, with: [Self.a])
     world.run()
     for sequence in Self.lost { #expect(try peers[Self.b].store.erase(log, sequence)) }
@@ -230,6 +270,57 @@ private struct MissingPayloads {
     for peer in [Nodes.b, Nodes.a] { _ = nodes.sync(with: peer) }
     #expect(try nodes.lacking(at: Nodes.c).isEmpty, "seed \(seed)")
     #expect(try nodes.peers[Nodes.c].store.events(nodes.log, .first...(.maximum)).count == 302)
+  }
+
+  @Test("of more ranges than may be asked for each comes in turn, and nothing is said to be all")
+  func turns() throws {
+    var nodes = try MissingPayloads(seed: 8, posts: 1_200)
+    for sequence in [600, 900, 1_190] as [UInt64] {
+      #expect(try nodes.peers[Nodes.b].store.erase(nodes.log, SequenceNumber(sequence)))
+    }
+    _ = nodes.sync(with: Nodes.b)
+    let bridge = nodes.world.nodes[Nodes.c].store
+    func ask(_ maximum: Int, payloads: Bool = true, answered: LogRanges = .init()) -> ([WantItem], lacks: Bool) {
+      let reply = bridge.answer(
+        .openWants(
+          newest: nil, excluding: [], payloads: payloads, answered: answered, itemsMaximum: maximum))
+      guard case .wants(let items, let lacks) = reply else { return ([], false) }
+      return (items, lacks)
+    }
+    let (all, lacks) = ask(10)
+    #expect(all.count >= 5 && !lacks && all.allSatisfy(\.isHeld))
+    #expect(ask(all.count).0 == all && !ask(all.count).lacks)
+    var met: Set<WantItem> = []
+    for _ in 0..<100 {
+      let (items, lacks) = ask(3)
+      #expect(items.count == 3 && lacks)
+      #expect(items == all.filter(items.contains), "not newest first")
+      met.formUnion(items)
+    }
+    #expect(met == Set(all))
+    #expect(ask(10, payloads: false).0.isEmpty && !ask(10, payloads: false).lacks)
+    var answered = LogRanges()
+    answered.insert(all[0].from...all[0].from, of: all[0].log)
+    #expect(ask(10, answered: answered) == (Array(all.dropFirst()), lacks: true))
+    #expect(ask(10, payloads: false, answered: answered) == ([], lacks: true))
+  }
+
+  @Test("a peer that holds a part of a row, without the payload, does not make a session complete")
+  func partOfRow() throws {
+    var nodes = try MissingPayloads(seed: 9)
+    let poor = SimulatedPeer(seed: 10, interests: nodes.peers[Nodes.a].interests)
+    let key = SigningKey(seed: [UInt8](repeating: 9, count: 32))!.publicKey
+    let index = nodes.world.add(key: key) { poor.open() }
+    nodes.world.sync(index, with: [Nodes.a], options: .init(newest: 150))
+    nodes.world.run()
+    #expect(try poor.store.event(nodes.log, SequenceNumber(100)) == nil)
+    #expect(try poor.store.erase(nodes.log, SequenceNumber(200)))
+    _ = nodes.sync(with: Nodes.b)
+    let last = nodes.sync(with: index)
+    let report = try #require(last)
+    #expect(report.events == 1)
+    #expect(report.lacksPayloads && !report.complete && report.notDelivered == 0)
+    #expect(try nodes.lacking(at: Nodes.c) == [3, 4, 200].map { SequenceNumber($0) })
   }
 
   @Test("what has expired by the own clock is not asked for again")

@@ -52,7 +52,7 @@ public final class ProfileStore: StoreAnswering {
     bridge = StoreBridge(
       store: store,
       interests: { [person] + (try reader.following(person, now: environment.now()).map(\.label.person)) },
-      statement: { spoken.statement }, now: environment.now)
+      statement: { spoken.statement }, now: environment.now, random: environment.random)
   }
 
   public func answer(_ request: StoreRequest) -> StoreReply { bridge.answer(request) }

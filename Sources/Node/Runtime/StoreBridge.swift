@@ -14,16 +14,19 @@ public final class StoreBridge: StoreAnswering {
   /// The device's statement about the node key, while the device key is unlocked.
   private let statement: () -> [UInt8]?
   private let now: () -> Timestamp
+  /// That many unpredictable bytes.
+  private let random: (Int) -> [UInt8]
   private var interestsNow: [PersonID] = []
 
   public init(
     store: EventStore, interests: @escaping () throws -> [PersonID], statement: @escaping () -> [UInt8]? = { nil },
-    now: @escaping () -> Timestamp
+    now: @escaping () -> Timestamp, random: @escaping (Int) -> [UInt8] = SystemRandom.bytes
   ) {
     self.store = store
     self.interests = interests
     self.statement = statement
     self.now = now
+    self.random = random
   }
 
   public func answer(_ request: StoreRequest) -> StoreReply {
@@ -57,7 +60,7 @@ public final class StoreBridge: StoreAnswering {
       try store.merge(record)
       return .merged(valid: true)
     case .compareLogs(let node, let digests, let advance): return try compare(node, digests, advance)
-    case .openWants(let newest, let excluding, let asked, let answered, let maximum):
+    case .openWants(let newest, let excluding, let payloads, let answered, let maximum):
       let wants = try store.openWants(of: interestsNow, limit: maximum, newestPerLog: newest, excluding: excluding)
       guard wants.isEmpty else {
         return .wants(
@@ -65,7 +68,7 @@ public final class StoreBridge: StoreAnswering {
             WantItem(log: $0.log, from: $0.range.lowerBound, to: $0.range.upperBound, chained: $0.holdsBelow)
           }, lacksPayloads: false)
       }
-      return try missingPayloads(newest, asked, answered, maximum)
+      return try missingPayloads(newest, answered, itemsMaximum: payloads ? maximum : 0)
     case .read(let wants, let bytesMaximum): return .read(try read(wants, bytesMaximum))
     case .ingest(let bodies, let wants): return .ingested(try ingest(bodies, wants))
     case .evidence(let names):
@@ -200,27 +203,46 @@ extension StoreBridge {
   // MARK: Runs
 
   /// Rows that lie beside each other are asked for as one range, up to the length of a chunk: each of the ranges goes to
-  /// the end of the peer's chunk, whose signature proves it.
-  private func missingPayloads(
-    _ newest: Int?, _ asked: LogRanges, _ answered: LogRanges, _ maximum: Int
-  ) throws -> StoreReply {
+  /// the end of the peer's chunk, whose signature proves it. Each of too many is taken with the same chance: an author
+  /// who withholds much hides no others for long.
+  ///
+  /// - Parameter itemsMaximum: 0 when nothing is to be asked for.
+  private func missingPayloads(_ newest: Int?, _ answered: LogRanges, itemsMaximum: Int) throws -> StoreReply {
     var items: [WantItem] = []
+    var count = 0
     var lacks = false
-    try store.forEachMissingPayload(of: interestsNow, newestPerLog: newest) { row in
-      if asked.overlaps(row.range, of: row.log) {
-        lacks = lacks || answered.overlaps(row.range, of: row.log)
-      } else if let last = items.last, last.log == row.log, row.range.upperBound + 1 == last.from,
-        last.to - row.range.lowerBound < HeaderJudge.chunkCountMaximum
-      {
-        items[items.count - 1].from = row.range.lowerBound
+    var chance = SeededRandom(seed: random(8).reduce(0) { $0 << 8 | UInt64($1) })
+    func take(_ item: WantItem?) {
+      guard let item else { return }
+      count += 1
+      if items.count < itemsMaximum {
+        items.append(item)
       } else {
-        items.append(
-          WantItem(
-            log: row.log, from: row.range.lowerBound, to: row.range.upperBound, chained: false, isHeld: true))
+        let index = Int.random(in: 0..<count, using: &chance)
+        if index < itemsMaximum { items[index] = item }
       }
-      return items.count < maximum
     }
-    return .wants(items, lacksPayloads: lacks)
+    var last: WantItem?
+    try store.forEachMissingPayload(of: interestsNow, newestPerLog: newest) { row in
+      if answered.overlaps(row.range, of: row.log) {
+        lacks = true
+      } else if itemsMaximum > 0 {
+        if let item = last, item.log == row.log, row.range.upperBound + 1 == item.from,
+          item.to - row.range.lowerBound < HeaderJudge.chunkCountMaximum
+        {
+          last!.from = row.range.lowerBound
+        } else {
+          take(last)
+          last = WantItem(
+            log: row.log, from: row.range.lowerBound, to: row.range.upperBound, chained: false, isHeld: true)
+        }
+      }
+      return itemsMaximum > 0 || !lacks
+    }
+    take(last)
+    // As WANT has them, newest first in each log.
+    if count > items.count { items.sort { ($0.log, $0.from) > ($1.log, $1.from) } }
+    return .wants(items, lacksPayloads: lacks || count > items.count)
   }
 
   /// One stretch of each want in turn, so that the newest of every log comes before the older of any.
@@ -286,6 +308,7 @@ extension StoreBridge {
         }
         received.append(ReceivedStretch(person: person, log: want.log, envelope: envelope))
         answered.append(want)
+        result.brought.insert(envelope.first...envelope.last, of: want.log)
       }
     }
     for ((stretch, want), outcome) in zip(zip(received, answered), try ingestPastDamage(received)) {

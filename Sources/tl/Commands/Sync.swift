@@ -82,7 +82,7 @@ private func report(_ outcome: SyncOutcome, _ invocation: Invocation) throws {
     invocation.output.warn("\(peer): \(report.notDelivered) ranges that were offered did not arrive whole")
   }
   if let report = outcome.end.report, report.lacksPayloads {
-    invocation.output.warn("\(peer): it holds events without their content; the next sync asks for that again")
+    invocation.output.warn("\(peer): content of events is still missing; the next sync asks for it again")
   }
   guard invocation.arguments.has(explainOption) else { return }
   let report = outcome.end.report
