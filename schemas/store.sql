@@ -75,7 +75,8 @@ CREATE TABLE deletion(key BLOB, seq INTEGER, lid INTEGER, by_seq INTEGER, hash B
   PRIMARY KEY(key, seq, lid, by_seq)) WITHOUT ROWID;
 CREATE INDEX deletion_by ON deletion(lid, by_seq);
 
--- The newest change number of each log (lid) and person record (lid NULL); older numbers are gone.
+-- The newest change number of each log (lid) and person record (lid NULL); older numbers are gone. What changes
+-- again may keep its number while no cursor was given out since it was taken: nobody was told of it yet.
 CREATE TABLE change(n INTEGER PRIMARY KEY, pid INTEGER, lid INTEGER);
 
 -- Which process gave out change numbers from `first` on; cookie: its 8 random bytes. The newest 4,096 are kept.

@@ -33,6 +33,10 @@ extension Exchange {
     var paused = false
     /// The wants of the running ingest and those after it; a body may speak of any of them.
     var known: [UInt32: WantItem]
+    /// Wants of which the peer did not have all.
+    var notHad: [WantItem] = []
+    /// Logs of which stretches came that could not be taken, and may be another time.
+    var untaken: Set<LogID> = []
   }
 
   mutating func receiveDigest(_ digest: Message.Digest) -> [Effect] {
@@ -44,7 +48,7 @@ extension Exchange {
     }
     report.tier = digest.tier == .changes ? .changes : .list
     report.logs += digest.page.logs.count
-    for log in digest.page.logs where log.state == .open { offered[log.log.prefix] = log.sequence }
+    for log in digest.page.logs { offered.insert(log) }
     guard !digest.page.persons.isEmpty else { return compareLogs(digest) }
     pull = .persons(digest)
     // The peer names persons by eight bytes; those we are not interested in are nothing to us.
@@ -164,8 +168,8 @@ extension Exchange {
     pull = .wants
     return ask(
       .openWants(
-        newest: options.newest, excluding: serve.refused, payloads: !serve.askedPayloads, answered: serve.answered,
-        itemsMaximum: MessageLimits.wantItems), for: .pull)
+        newest: options.newest, named: offered, excluding: serve.refused, payloads: !serve.askedPayloads,
+        answered: serve.answered, itemsMaximum: MessageLimits.wantItems), for: .pull)
   }
 
   private mutating func fetch(_ items: [WantItem]) -> [Effect] {
@@ -178,7 +182,8 @@ extension Exchange {
       item.chained = item.chained && !serve.unchained.contains(item.log)
       open[first + UInt32(index)] = item
       if item.isHeld { serve.askedPayloads = true }
-      wire.append(.init(log: LogName(item.log), from: item.from, to: item.to, chained: item.chained))
+      let name = LogName(item.log, whole: item.isNamedWhole || offered.isNamedWhole(item.log))
+      wire.append(.init(log: name, from: item.from, to: item.to, chained: item.chained))
     }
     pull = .fetching(Fetch(open: open, known: open))
     return send(
@@ -211,7 +216,7 @@ extension Exchange {
       guard let item = fetch.open.removeValue(forKey: number) else {
         return close(.fault("an end of want \(number), which is not open"), saying: .fault)
       }
-      let isNamed = offered[item.log.prefix64].map { item.from <= $0 } ?? false
+      let isNamed = offered.head(of: item.log).map { item.from <= $0.sequence } ?? false
       if code == .complete || code == .damaged || code == .notHad && isNamed {
         serve.answered.insert(item.from...item.to, of: item.log)
       }
@@ -220,8 +225,10 @@ extension Exchange {
       switch code {
       case .complete: break
       case .budget: report.limited = true
-      case .notHad, .damaged:
+      case .notHad:
+        fetch.notHad.append(item)
         refuse(item)
+      case .damaged: refuse(item)
       }
     }
     pull = .fetching(fetch)
@@ -254,6 +261,8 @@ extension Exchange {
     for item in fetch.known.values where refused.contains(item.log) { refuse(item) }
     for log in result.postponed { serve.refused.insert(log) }
     serve.answered.formUnion(result.brought)
+    fetch.untaken.formUnion(result.unchained)
+    fetch.untaken.formUnion(result.postponed)
     if result.events > 0 {
       serve.fetchedNothing = 0
       serve.barrenBytes = fetch.backlogBytes
@@ -270,8 +279,22 @@ extension Exchange {
     if serve.fetchedNothing > 3 {
       for (_, item) in fetch.known.sorted(by: { $0.key < $1.key }) { refuse(item) }
     }
-    if report.limited { return finishPull() }
-    return askWants()
+    let forgetting = forgetNotHad(fetch)
+    if report.limited { return forgetting + finishPull() }
+    return forgetting + askWants()
+  }
+
+  /// A head that the peer named, was asked for and does not have is no longer wanted, or a stranger could plant a want
+  /// that nobody ever meets. Heads that others named stay.
+  private mutating func forgetNotHad(_ fetch: Fetch) -> [Effect] {
+    let heads = fetch.notHad.compactMap { item -> LogDigest? in
+      guard !item.isHeld, !fetch.untaken.contains(item.log), var head = offered.head(of: item.log),
+        item.from <= head.sequence, head.sequence <= item.to
+      else { return nil }
+      head.log = LogName(item.log, whole: true)
+      return head
+    }
+    return heads.isEmpty ? [] : ask(.forgetWants(heads), for: .note)
   }
 
   /// Bytes above `--max-bytes` that one answer may bring.
@@ -286,7 +309,7 @@ extension Exchange {
   private mutating func refuse(_ item: WantItem) {
     guard !item.isHeld else { return }
     serve.refused.insert(item.log)
-    if let head = offered[item.log.prefix64], item.from <= head, serve.undelivered.insert(item.log).inserted {
+    if let head = offered.head(of: item.log), item.from <= head.sequence, serve.undelivered.insert(item.log).inserted {
       report.notDelivered += 1
     }
   }

@@ -87,8 +87,8 @@ public struct Exchange: Sendable {
   var saidDone = false
   /// What each request that the store has not answered yet was for.
   var awaiting: [Purpose] = []
-  /// The heads this peer named, by the first eight bytes of the log.
-  var offered: [UInt64: SequenceNumber] = [:]
+  /// The heads this peer named.
+  var offered = NamedHeads()
   /// When something last came, or left.
   public internal(set) var lastMove: Instant
 

@@ -24,7 +24,12 @@ public enum StoreRequest: Hashable, Sendable {
   /// The next ranges to ask for, newest first → `.wants`. First the events that are missing, of all logs but those
   /// excluded; when there are none, and `payloads` is set, payloads that are missing from held events, outside of what
   /// the peer `answered` already. Of more than `itemsMaximum` of the latter chance decides, so that all get their turn.
-  case openWants(newest: Int?, excluding: Set<LogID>, payloads: Bool, answered: LogRanges, itemsMaximum: Int)
+  /// Of a log whose head the peer named, only what lies below that is asked for.
+  case openWants(
+    newest: Int?, named: NamedHeads, excluding: Set<LogID>, payloads: Bool, answered: LogRanges, itemsMaximum: Int)
+  /// Drops durable wants of these heads, by whole names: the peer that named them in this session does not have them
+  /// → `.done`.
+  case forgetWants([LogDigest])
   /// Stretches for a peer's wants, as one RUN body of about `bytesMaximum` → `.read`.
   case read([NumberedWant], bytesMaximum: Int)
   /// RUN bodies as received, with the wants they answer → `.ingested`.
@@ -230,6 +235,8 @@ public struct WantItem: Hashable, Sendable {
   public var chained: Bool
   /// The events are held, and payloads among them are missing.
   public var isHeld: Bool
+  /// Eight bytes of the log's key would mean two logs here.
+  public var isNamedWhole = false
 
   public init(log: LogID, from: SequenceNumber, to: SequenceNumber, chained: Bool, isHeld: Bool = false) {
     self.log = log

@@ -123,7 +123,7 @@ public final class ModelStore: StoreAnswering {
       }
       if let advance { cursors[peer] = advance }
       return .compared(evidenceWanted: [])
-    case .openWants(_, let excluded, let payloads, let answered, let maximum):
+    case .openWants(_, _, let excluded, let payloads, let answered, let maximum):
       var items: [WantItem] = []
       for (id, log) in logs.sorted(by: { $0.key < $1.key }) where !excluded.contains(id) && follows.contains(log.person)
       {
@@ -153,6 +153,16 @@ public final class ModelStore: StoreAnswering {
         items = items.shuffled(using: &random).prefix(maximum).sorted { ($0.log, $0.from) > ($1.log, $1.from) }
       }
       return .wants(items, lacksPayloads: lacks)
+    case .forgetWants(let heads):
+      for head in heads {
+        guard let id = head.log.whole, var log = logs[id], log.want == head.sequence.rawValue,
+          !log.held.contains(log.want)
+        else { continue }
+        log.want = log.held.max() ?? 0
+        logs[id] = log
+        cursors = [:]
+      }
+      return .done
     case .read(let wants, _): return .read(read(wants))
     case .ingest(let bodies, let wants):
       var result = IngestResult(events: 0, bad: false)

@@ -89,7 +89,8 @@ extension EventStore {
   // MARK: - Lost heads
 
   private func rememberLoss(_ entry: LogEntry, _ head: LogHead) throws {
-    entry.want = head
+    // A higher head that a peer named stays wanted; its range covers this one.
+    if entry.want.map({ $0.sequence < head.sequence }) ?? true { entry.want = head }
     entry.isKnownWhole = false
     let insert = try database.statement("INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)")
     insert.bind("lost \(entry.key.hex)", at: 0)

@@ -267,6 +267,27 @@ extension EventStore {
     }
   }
 
+  /// Drops wants for heads that the peer which named them turned out not to have; those of other heads stay.
+  ///
+  /// A want that is dropped may hide a lower one, or the same, that another peer named: so everybody's cursor is
+  /// forgotten too, and the next session with each compares the whole list.
+  ///
+  /// - Parameter heads: of their hashes only the first eight bytes count.
+  public func forgetWants(_ heads: [LogID: LogHead]) throws {
+    try write {
+      var hasForgotten = false
+      for (log, head) in heads.sorted(by: { $0.key < $1.key }) {
+        guard let entry = try entry(log), let want = entry.want, want.sequence == head.sequence,
+          want.hash.prefix64 == head.hash.prefix64
+        else { continue }
+        entry.want = nil
+        markDirty(entry)
+        hasForgotten = true
+      }
+      if hasForgotten { try database.execute("UPDATE peer SET instance=zeroblob(8), n=0, cookie=zeroblob(8)") }
+    }
+  }
+
   /// What is missing of the logs of `persons`, up to the newest heads that anybody named; in each log newest first.
   /// Payloads that are missing from held events are not among it: see `forEachMissingPayload`.
   ///
@@ -274,8 +295,11 @@ extension EventStore {
   ///   - limit: at most that many requests.
   ///   - excluding: logs to leave out.
   ///   - newestPerLog: only the newest events of each log, at most that many; what is older is then not wanted now.
+  ///   - heldByPeer: the head that the peer which is asked says it has, nil where it said nothing. What lies above it is
+  ///     not asked for, and the newest are counted from it unless newer ones are here.
   public func openWants(
-    of persons: some Collection<PersonID>, limit: Int, newestPerLog: Int? = nil, excluding: Set<LogID> = []
+    of persons: some Collection<PersonID>, limit: Int, newestPerLog: Int? = nil, excluding: Set<LogID> = [],
+    heldByPeer: (LogID) -> SequenceNumber? = { _ in nil }
   ) throws -> [StretchRequest] {
     var requests: [StretchRequest] = []
     let select = try database.statement(
@@ -292,7 +316,7 @@ extension EventStore {
         guard let entry = try entry(row: lid), stored.record.isAuthor(entry.key), !excluding.contains(entry.key) else {
           continue
         }
-        requests += try wants(entry, newest: newestPerLog)
+        requests += try wants(entry, newest: newestPerLog, heldByPeer: heldByPeer(entry.key))
         if requests.count >= limit { return Array(requests.prefix(limit)) }
       }
     }
@@ -312,11 +336,15 @@ extension EventStore {
   }
 
   /// The missing ranges of one log, newest first; no two overlap.
-  func wants(_ entry: LogEntry, newest: Int?) throws -> [StretchRequest] {
-    var highest = entry.top?.last ?? SequenceNumber(0)
+  private func wants(
+    _ entry: LogEntry, newest: Int?, heldByPeer: SequenceNumber?
+  ) throws -> [StretchRequest] {
+    let top = entry.top?.last ?? SequenceNumber(0)
+    var highest = top
     if let want = entry.want { highest = max(highest, want.sequence) }
     if entry.end != nil { highest = max(highest, entry.lastAllowed) }
     highest = min(highest, entry.lastAllowed)
+    if let heldByPeer { highest = min(highest, max(heldByPeer, top)) }
     guard highest >= .first else { return [] }
     let lowest = newest.map { SequenceNumber(UInt64(max(1, Int64(highest.rawValue) - Int64($0) + 1))) } ?? .first
     var requests: [StretchRequest] = []
@@ -341,10 +369,15 @@ extension EventStore {
     if let want = entry.want, entry.segmentIndex(containing: want.sequence) != nil {
       Self.add(Self.chunkBelow(want.sequence), of: entry.key, to: &requests)
     }
-    guard newest != nil else { return requests }
+    let reach = heldByPeer ?? .maximum
     return requests.compactMap { request in
-      guard request.range.upperBound >= lowest else { return nil }
+      guard request.range.upperBound >= lowest, request.range.lowerBound <= reach else { return nil }
       var request = request
+      if request.range.upperBound > reach {
+        guard lowest <= reach else { return nil }
+        request.range = request.range.lowerBound...reach
+        request.holdsAbove = false
+      }
       if request.range.lowerBound < lowest {
         request.range = lowest...request.range.upperBound
         request.holdsBelow = false

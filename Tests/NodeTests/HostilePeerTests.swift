@@ -98,6 +98,40 @@ import Testing
     #expect(try held(bridge).isEmpty)
   }
 
+  @Test("a log whose eight bytes mean two logs here is wanted by all 32, and two such logs are no fault of the asker")
+  func twins() throws {
+    let bridge = try bridge()
+    try bridge.store.merge(record)
+    let log = authorKey.publicKey
+    let head = LogHead(sequence: SequenceNumber(9), hash: EventHash(prefix64: 1))
+    _ = try bridge.store.reconcile([LogStanding(log: log, person: record.id, state: .head(head))])
+    _ = bridge.answer(.open(node: node))
+    for isTwin in [false, true] {
+      if isTwin {
+        try bridge.store.database.execute(
+          """
+          INSERT INTO log(key, pid, first, head, head_hash, previous, lower, state, want_head, change) \
+          SELECT x'\(log.hex.prefix(16))\(String(repeating: "0", count: 48))', pid, 0, 0, x'', x'', 0, 0, 0, 0 FROM log
+          """)
+      }
+      let wants = StoreRequest.openWants(
+        newest: nil, named: .init(), excluding: [], payloads: true, answered: .init(), itemsMaximum: 10)
+      guard case .wants(let items, _) = bridge.answer(wants) else {
+        Issue.record("no wants")
+        return
+      }
+      #expect(items.map(\.isNamedWhole) == [isTwin])
+    }
+    let twin = LogID(Array(log.bytes[..<8]) + [UInt8](repeating: 0, count: 24))!
+    let want = Message.want(
+      .init(
+        first: 0,
+        items: [log, twin].map {
+          .init(log: LogName($0, whole: true), from: .first, to: SequenceNumber(9), chained: false)
+        }, bytesMaximum: nil))
+    #expect(try Message(type: want.type, body: want.body) == want)
+  }
+
   @Test("a session that sends bytes without proof is ended, and its node key refused afterwards")
   func banned() throws {
     var core = NodeCore()

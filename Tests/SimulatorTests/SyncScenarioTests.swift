@@ -283,7 +283,7 @@ private struct MissingPayloads {
     func ask(_ maximum: Int, payloads: Bool = true, answered: LogRanges = .init()) -> ([WantItem], lacks: Bool) {
       let reply = bridge.answer(
         .openWants(
-          newest: nil, excluding: [], payloads: payloads, answered: answered, itemsMaximum: maximum))
+          newest: nil, named: .init(), excluding: [], payloads: payloads, answered: answered, itemsMaximum: maximum))
       guard case .wants(let items, let lacks) = reply else { return ([], false) }
       return (items, lacks)
     }

@@ -160,6 +160,26 @@ import Testing
     }
   }
 
+  @Test("eight equal bytes of two persons, or of two events, are nobody's fault: all 32 are asked for")
+  func equalEightBytes() throws {
+    let (person, log, store) = try world(7, events: 20, chunkAbout: 1 << 40)
+    let twin = PersonID(Array(person.id.bytes[..<8]) + [UInt8](repeating: 7, count: 24))!
+    var foreign = TestLog(key: person.devices[0], person: twin, seed: 3)
+    foreign.grow(4)
+    for proof in [TestLog.ProofKind.last, .every] {
+      var offer = foreign.stretch(1...4, proof, short: true)
+      offer.person = person.id
+      #expect(try store.ingest([offer]) == [.needsPrevious])
+    }
+    #expect(try store.ingest([log.stretch(1...5)]) == [.stored(5)])
+    var other = log.fork(at: 4, seed: 79)
+    other.grow(16, chunkAbout: 1 << 40)
+    var below = other.stretch(6...10, .neighbour)
+    below.envelope.previous = .prefix(log.hashes[4].prefix64)
+    #expect(try store.ingest([other.stretch(11...20), below]) == [.stored(10), .needsPrevious])
+    #expect(try store.ingest([below]) == [.needsPrevious])
+  }
+
   @Test("pieces in any cut, newest first, with gaps, overlaps and repeats, give the naive twin's log and rows")
   func pieces() throws {
     for seed in 0..<UInt64(25) {

@@ -60,15 +60,26 @@ public final class StoreBridge: StoreAnswering {
       try store.merge(record)
       return .merged(valid: true)
     case .compareLogs(let node, let digests, let advance): return try compare(node, digests, advance)
-    case .openWants(let newest, let excluding, let payloads, let answered, let maximum):
-      let wants = try store.openWants(of: interestsNow, limit: maximum, newestPerLog: newest, excluding: excluding)
+    case .openWants(let newest, let named, let excluding, let payloads, let answered, let maximum):
+      let wants = try store.openWants(
+        of: interestsNow, limit: maximum, newestPerLog: newest, excluding: excluding,
+        heldByPeer: { named.head(of: $0)?.sequence })
       guard wants.isEmpty else {
         return .wants(
-          wants.map {
-            WantItem(log: $0.log, from: $0.range.lowerBound, to: $0.range.upperBound, chained: $0.holdsBelow)
-          }, lacksPayloads: false)
+          try withNames(
+            wants.map {
+              WantItem(log: $0.log, from: $0.range.lowerBound, to: $0.range.upperBound, chained: $0.holdsBelow)
+            }), lacksPayloads: false)
       }
       return try missingPayloads(newest, answered, itemsMaximum: payloads ? maximum : 0)
+    case .forgetWants(let digests):
+      var heads: [LogID: LogHead] = [:]
+      for digest in digests {
+        guard let log = try resolve(digest.log) else { continue }
+        heads[log] = LogHead(sequence: digest.sequence, hash: EventHash(prefix64: digest.hash))
+      }
+      try store.forgetWants(heads)
+      return .done
     case .read(let wants, let bytesMaximum): return .read(try read(wants, bytesMaximum))
     case .ingest(let bodies, let wants): return .ingested(try ingest(bodies, wants))
     case .evidence(let names):
@@ -158,7 +169,7 @@ extension StoreBridge {
       DigestPage(
         persons: page.persons.map { ($0.person.prefix64, $0.recordHash.prefix64) },
         logs: try page.logs.map { digest in
-          let name = LogName(digest.log, whole: try store.logs(startingWith: digest.log.prefix64).count > 1)
+          let name = LogName(digest.log, whole: try isAmbiguous(digest.log))
           switch digest.state {
           case .head(let head):
             return LogDigest(log: name, state: .open, sequence: head.sequence, hash: head.hash.prefix64)
@@ -188,10 +199,26 @@ extension StoreBridge {
         instance: advance.instance, number: advance.mark.number, cookie: advance.mark.cookie)
       memory!.ownInterests = advance.interests
     }
+    // Where the peer holds two logs of these eight bytes, it understands only the whole name.
+    let wholes = Set(digests.compactMap(\.log.whole))
     return .compared(
       evidenceWanted: try store.reconcile(logs, remembering: memory).map { log in
-        LogName(log, whole: try store.logs(startingWith: log.prefix64).count > 1)
+        LogName(log, whole: try wholes.contains(log) || isAmbiguous(log))
       })
+  }
+
+  /// Whether eight bytes of the log's key mean two logs here.
+  private func isAmbiguous(_ log: LogID) throws -> Bool { try store.logs(startingWith: log.prefix64).count > 1 }
+
+  /// - Parameter items: those of one log follow each other.
+  private func withNames(_ items: [WantItem]) throws -> [WantItem] {
+    var items = items
+    for index in items.indices {
+      items[index].isNamedWhole =
+        index > 0 && items[index - 1].log == items[index].log
+        ? items[index - 1].isNamedWhole : try isAmbiguous(items[index].log)
+    }
+    return items
   }
 
   private func resolve(_ name: LogName) throws -> LogID? {
@@ -242,7 +269,7 @@ extension StoreBridge {
     take(last)
     // As WANT has them, newest first in each log.
     if count > items.count { items.sort { ($0.log, $0.from) > ($1.log, $1.from) } }
-    return .wants(items, lacksPayloads: lacks || count > items.count)
+    return .wants(try withNames(items), lacksPayloads: lacks || count > items.count)
   }
 
   /// One stretch of each want in turn, so that the newest of every log comes before the older of any.

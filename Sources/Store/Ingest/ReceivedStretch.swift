@@ -113,9 +113,9 @@ extension EventStore {
     }
     var incoming = Incoming(stretch: stretch, block: block.isCompact ? block : nil)
     let last = stretch.count - 1
-    // Eight equal bytes may belong to two events, if the author searched for them.
+    // Eight equal bytes may belong to two events, or to two persons, if somebody searched for them.
     var isPreviousGuessed = false
-    if case .prefix = envelope.previous { isPreviousGuessed = envelope.first > .first }
+    if case .prefix = envelope.previous { isPreviousGuessed = true }
     let isUnsigned = IngestOutcome.badBytes("the signature does not hold")
     switch envelope.proof {
     case .lastSignature(let signature):
@@ -134,11 +134,12 @@ extension EventStore {
         if case .neighbour = envelope.proof, let above, above.log == received.log, above.first == stretch.last + 1,
           above.previous != stretch.lastHash
         {
-          return .refused(.badBytes("the stretch that it came with names another event"))
+          return .refused(
+            isPreviousGuessed ? .needsPrevious : .badBytes("the stretch that it came with names another event"))
         }
         guard let suspect = try storedSuspect(entry), suspect.first == stretch.last + 1,
           suspect.previous == stretch.lastHash
-        else { return .refused(.unproven) }
+        else { return .refused(isPreviousGuessed ? .needsPrevious : .unproven) }
         incoming.isOfSuspect = true
       }
     }
