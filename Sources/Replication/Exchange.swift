@@ -223,6 +223,8 @@ public struct Exchange: Sendable {
 
   private mutating func receive(_ message: Message) -> [Effect] {
     if state == .opening {
+      // A peer that has no room says so before it greets.
+      if case .bye(let reason) = message { return close(.farewell(reason)) }
       guard early == nil, case .hello = message else {
         return close(.fault("spoke before the greeting"), saying: .fault)
       }

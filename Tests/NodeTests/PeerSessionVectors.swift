@@ -33,7 +33,7 @@ extension PeerVectors {
           .done, .bye(.finished),
         ], nil
       ),
-      ("a message before the greeting", [.done], .fault), ("a farewell before the greeting", [.bye(.finished)], .fault),
+      ("a message before the greeting", [.done], .fault), ("a farewell before the greeting", [.bye(.busy)], nil),
       ("two greetings", [hello, hello], .fault),
       ("a greeting of a later version", [Self.hello(version: 2)], .version),
       ("two statements", [hello, stranger, stranger], .fault),

@@ -303,6 +303,22 @@ import Testing
       ])
   }
 
+  @Test("a peer that has no room may say so before it greets, while our store is opening and after")
+  func refusedEarly() {
+    for isOpen in [false, true] {
+      let store = ModelStore(seed: 3)
+      var exchange = Exchange(
+        role: .initiator, node: Self.people[0].cast(), options: .init(), at: Instant(nanoseconds: 0))
+      _ = exchange.start()
+      if isOpen {
+        let answer = store.answer(.open(node: Self.people[0].cast()))
+        _ = exchange.handle(.store(answer), at: Instant(nanoseconds: 0))
+      }
+      let effects = exchange.handle(.received(.bye(.busy)), at: Instant(nanoseconds: 0))
+      #expect(effects.last == .close(.farewell(.busy)))
+    }
+  }
+
   @Test(
     "messages out of turn are faults",
     arguments: [

@@ -227,6 +227,9 @@ class Answerer:
         if name is None or self.ended:
             return None
         if self.greeting is None:
+            if name == "bye":
+                self.ended = True
+                return None
             if name != "hello":
                 return FAULT
             if fields["version"] != "1":
