@@ -53,4 +53,28 @@ import Testing
     #expect(effects.dropLast() == [[], [], [], []])
     #expect(effects.last?.first == .close(peer))
   }
+
+  @Test("a peer that has no room before it greets is dialled again, three times")
+  func crowdedPeer() {
+    let now = Instant(nanoseconds: 0)
+    var core = NodeCore()
+    let sync = NodeCore.SyncID(7)
+    var effects = core.handle(.sync(sync, [.init(address: "a:1")], .init()), at: now)
+    for round in 0..<4 {
+      guard case .dial(let dial, let target)? = effects.last else {
+        Issue.record("no dial in round \(round): \(effects)")
+        return
+      }
+      #expect(target.address == "a:1")
+      let peer = NodeCore.ConnectionID(UInt64(round))
+      _ = core.handle(.connected(peer, node: PublicKey(hashing: [2]), dialled: dial), at: now)
+      let farewell = Message.bye(.busy)
+      effects = core.handle(.received(peer, type: farewell.type, body: farewell.body), at: now)
+    }
+    guard case .syncEnded(sync, let ends)? = effects.last else {
+      Issue.record("not ended: \(effects)")
+      return
+    }
+    #expect(ends.count == 1 && ends[0].report?.ending == .farewell(.busy) && ends[0].failure != nil)
+  }
 }

@@ -143,6 +143,8 @@ public struct NodeCore: Sendable {
     var options: Exchange.Options
     var ends: [SessionEnd] = []
     var isCancelled = false
+    /// How often the present target had no room for us.
+    var refusals = 0
   }
 
   enum Dial: Sendable {
@@ -337,6 +339,13 @@ public struct NodeCore: Sendable {
         sync: sync, target: connection.target, node: connection.node, connection: id, report: exchange.report,
         failure: failure)
       guard let sync else { return [.sessionEnded(end)] }
+      if let target = connection.target, syncs[sync]?.isCancelled == false, syncs[sync]!.refusals < Self.retryMaximum,
+        exchange.report.ending == .farewell(.busy), exchange.report.roundTrips == 0
+      {
+        // Whoever is crowded lets those go who wait longest, and a newcomer is the last of them.
+        syncs[sync]!.refusals += 1
+        return dial(.sync(sync, target), target)
+      }
       syncs[sync]?.ends.append(end)
       return [.sessionEnded(end)] + nextTarget(of: sync)
     case .undecided, .certifying, .closing: return []
@@ -398,6 +407,7 @@ public struct NodeCore: Sendable {
       return [.syncEnded(sync, running.ends)]
     }
     syncs[sync]!.rest.removeFirst()
+    syncs[sync]!.refusals = 0
     return dial(.sync(sync, target), target)
   }
 
@@ -437,6 +447,8 @@ public struct NodeCore: Sendable {
   }
 
   private static let cancelled = "the sync was given up"
+  /// How often a peer is dialled again that had no room before it greeted.
+  private static let retryMaximum = 3
 
   // MARK: Offenders
 
