@@ -210,5 +210,12 @@ import Testing
     }
     let effects = core.handle(.connected(.init(5), node: node, dialled: nil), at: Instant(nanoseconds: 9))
     #expect(effects == [.send(.init(1), .bye(.busy)), .close(.init(1))])
+    // Those that were sent away hold their connections for a while, and keep nobody out.
+    for id in 6...20 {
+      let now = Instant(nanoseconds: Int64(id) + 10)
+      let effects = core.handle(.connected(.init(UInt64(id)), node: node, dialled: nil), at: now)
+      let eldest = NodeCore.ConnectionID(UInt64(id) - 4)
+      #expect(effects == [.send(eldest, .bye(.busy)), .close(eldest)])
+    }
   }
 }

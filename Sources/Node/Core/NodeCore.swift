@@ -217,7 +217,9 @@ public struct NodeCore: Sendable {
     case nil:
       connections[id] = connection
       if isBanned(node, now) { return refuse(id, .refused) }
-      if connections.count > limits.sessionsMaximum { return makeRoom(for: id, now) }
+      // A peer that is being sent away still holds its connection for a while, and takes nobody's place.
+      let staying = connections.values.count { if case .closing = $0.session { false } else { true } }
+      if staying > limits.sessionsMaximum { return makeRoom(for: id, now) }
       return []
     case .join(let sync, let target, let request):
       connection.target = target
