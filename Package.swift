@@ -24,7 +24,7 @@ let modules: [(name: String, uses: [String])] = [
   ("Store", ["Primitives", "Identity", "Events", "CSQLite", "CLZ4", "CLinux"]),
   ("Timelines", ["Primitives", "Identity", "Events", "Store"]),
   ("Transport", ["Primitives", "Identity", "COpenSSL", "CLinux"]),
-  ("Node", ["Primitives", "Identity", "Events", "Replication", "Store", "Timelines", "Transport"]),
+  ("Node", ["Primitives", "Identity", "Events", "DHT", "Replication", "Store", "Timelines", "Transport"]),
   ("Simulator", ["Primitives", "Identity", "Events", "DHT", "Replication", "Store", "Timelines", "Node"]),
 ]
 

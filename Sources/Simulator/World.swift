@@ -1,3 +1,4 @@
+public import DHT
 public import Identity
 public import Node
 public import Primitives
@@ -17,6 +18,8 @@ public struct World {
     public var delayMaximum = Duration.milliseconds(40)
     /// Chance that a dial meets nobody.
     public var dialFailureRatio = 0.0
+    /// Chance that a datagram does not arrive.
+    public var lossRatio = 0.0
     public init() {}
   }
 
@@ -31,6 +34,12 @@ public struct World {
     public fileprivate(set) var ends: [NodeCore.SessionEnd] = []
     /// How the syncs went that came to an end.
     public fileprivate(set) var syncs: [NodeCore.SyncID: [NodeCore.SessionEnd]] = [:]
+    /// What the DHT had found when a request came to its end.
+    public fileprivate(set) var reports: [NodeCore.DHTRequestID: DHTNode.Report] = [:]
+    /// What the node had saved of the DHT, by family.
+    public fileprivate(set) var contacts: [NodeCore.DHTFamily: SavedContacts] = [:]
+    /// The one deadline that is on the agenda.
+    fileprivate var wake: Instant?
   }
 
   public var weather = Weather()
@@ -43,6 +52,7 @@ public struct World {
   private var agenda = Agenda()
   private var links: [Link] = []
   private var nextSync: UInt64 = 1
+  private var nextRequest: UInt64 = 1
   private var abandoned: Set<Dial> = []
 
   /// One connection; its two ends are numbered apart at each node.
@@ -66,6 +76,7 @@ public struct World {
     case closed(link: Int, to: Int)
     case dialled(Dial, NodeCore.Target)
     case reply(node: Int, life: Int, NodeCore.StoreTicket, StoreReply)
+    case datagram([UInt8], from: Endpoint, to: Endpoint)
     case deadline(node: Int, life: Int)
   }
 
@@ -92,6 +103,33 @@ public struct World {
   /// Node `index` gives a sync up that it began.
   public mutating func cancel(_ sync: NodeCore.SyncID, of index: Int) { feed(.cancelSync(sync), to: index) }
 
+  /// Where node `index` gets datagrams.
+  public static func endpoint(_ index: Int) -> Endpoint {
+    Endpoint(.v4(0x0A00_0000 | UInt32(index + 1)), port: 7001)
+  }
+
+  /// Node `index` becomes one of the DHT, by way of the others given and of what it had saved.
+  public mutating func startDHT(_ index: Int, _ settings: DHTSettings = DHTSettings(), routers: [Int]) {
+    let secret = AuthenticationCode(random.bytes(AuthenticationCode.byteCount))!
+    feed(
+      .startDHT(
+        NodeCore.DHTStart(
+          settings: settings, saved: nodes[index].contacts[.ipv4], routers: routers.map(Self.endpoint), secret: secret,
+          random: SeededRandom(seed: random.next()))), to: index)
+  }
+
+  /// Node `index` asks the DHT; the answer will be in its `reports`.
+  @discardableResult
+  public mutating func ask(_ index: Int, _ command: DHTNode.Command) -> NodeCore.DHTRequestID {
+    let id = NodeCore.DHTRequestID(nextRequest)
+    nextRequest += 1
+    feed(.dht(id, command), to: index)
+    return id
+  }
+
+  /// Any other input to node `index`.
+  public mutating func tell(_ index: Int, _ input: NodeCore.Input) { feed(input, to: index) }
+
   /// Kills a node and starts it again with what its disk had kept.
   public mutating func crash(_ index: Int) {
     crashes += 1
@@ -101,6 +139,7 @@ public struct World {
       drop(link, tellBoth: false, except: index)
     }
     nodes[index].life += 1
+    nodes[index].wake = nil
     nodes[index].core = NodeCore()
     nodes[index].store = nodes[index].reopen()
   }
@@ -114,6 +153,16 @@ public struct World {
       happen(happening)
     }
     return false
+  }
+
+  /// Lets time pass: a node of the DHT never comes to rest.
+  public mutating func run(for span: Duration) {
+    let end = now + span
+    while let time = agenda.firstTime, time <= end, let (time, happening) = agenda.pop() {
+      if time > now { now = time }
+      happen(happening)
+    }
+    now = end
   }
 
   // MARK: What happens
@@ -159,21 +208,38 @@ public struct World {
     case .reply(let index, let life, let ticket, let reply):
       guard nodes[index].life == life else { return }
       feed(.store(ticket, reply), to: index)
+    case .datagram(let bytes, let source, let destination):
+      guard let index = nodes.indices.first(where: { Self.endpoint($0) == destination }) else { return }
+      note(5, UInt64(bytes.count))
+      feed(.datagram(bytes, from: source), to: index)
     case .deadline(let index, let life):
-      guard nodes[index].life == life, let due = nodes[index].core.nextDeadline, due <= now else { return }
+      guard nodes[index].life == life else { return }
+      nodes[index].wake = nil
+      guard let due = nodes[index].core.nextDeadline else { return }
+      guard due <= now else { return wake(index, at: due) }
       feed(.deadlineReached, to: index)
     }
   }
 
   private mutating func feed(_ input: NodeCore.Input, to index: Int) {
     let life = nodes[index].life
-    for effect in nodes[index].core.handle(input, at: now) {
+    for effect in nodes[index].core.handle(input, at: moment) {
       guard nodes[index].life == life else { return }
       perform(effect, of: index)
     }
-    if let due = nodes[index].core.nextDeadline {
-      agenda.push(.deadline(node: index, life: life), at: max(due, now))
-    }
+    if let due = nodes[index].core.nextDeadline { wake(index, at: due) }
+  }
+
+  private mutating func wake(_ index: Int, at due: Instant) {
+    let due = max(due, now)
+    if let wake = nodes[index].wake, wake <= due { return }
+    nodes[index].wake = due
+    agenda.push(.deadline(node: index, life: nodes[index].life), at: due)
+  }
+
+  /// Both clocks, which agree here.
+  private var moment: Moment {
+    Moment(instant: now, wall: Timestamp(milliseconds: 1_700_000_000_000 + now.nanoseconds / 1_000_000))
   }
 
   private mutating func perform(_ effect: NodeCore.Effect, of index: Int) {
@@ -194,7 +260,12 @@ public struct World {
       agenda.push(.reply(node: index, life: life, ticket, reply), at: now + .microseconds(100))
     case .sessionEnded(let end): nodes[index].ends.append(end)
     case .syncEnded(let sync, let ends): nodes[index].syncs[sync] = ends
-    case .pauseReading, .resumeReading, .certify, .joined: break
+    case .sendDatagram(let bytes, let destination):
+      guard !chance(weather.lossRatio) else { return }
+      agenda.push(.datagram(bytes, from: Self.endpoint(index), to: destination), at: now + delay())
+    case .dhtFinished(let request, let report): nodes[index].reports[request] = report
+    case .saveContacts(let family, let contacts): nodes[index].contacts[family] = contacts
+    case .pauseReading, .resumeReading, .certify, .joined, .dhtFoundPeers, .dhtFoundItem: break
     }
   }
 
@@ -253,6 +324,8 @@ public struct World {
         child = parent
       }
     }
+
+    var firstTime: Instant? { heap.first?.time }
 
     mutating func pop() -> (Instant, Happening)? {
       guard !heap.isEmpty else { return nil }

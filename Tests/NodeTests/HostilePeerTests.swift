@@ -135,7 +135,7 @@ import Testing
   @Test("a session that sends bytes without proof is ended, and its node key refused afterwards")
   func banned() throws {
     var core = NodeCore()
-    let now = Instant(nanoseconds: 0)
+    let now = Moment.start
     let bridge = try bridge()
     func run(_ input: NodeCore.Input) -> [NodeCore.Effect] {
       var all: [NodeCore.Effect] = []
@@ -166,7 +166,7 @@ import Testing
 
   @Test("a sync that is given up ends its session, or its dial, and nothing is dialled after it")
   func givenUp() {
-    let now = Instant(nanoseconds: 0)
+    let now = Moment.start
     let targets = (1...2).map { NodeCore.Target(address: "\($0)") }
     var core = NodeCore()
     let sync = NodeCore.SyncID(1)
@@ -204,15 +204,15 @@ import Testing
     for id in 1...4 {
       #expect(
         core.handle(
-          .connected(.init(UInt64(id)), node: SigningKey().publicKey, dialled: nil), at: Instant(nanoseconds: Int64(id))
+          .connected(.init(UInt64(id)), node: SigningKey().publicKey, dialled: nil), at: .start + .nanoseconds(id)
         )
         .isEmpty)
     }
-    let effects = core.handle(.connected(.init(5), node: node, dialled: nil), at: Instant(nanoseconds: 9))
+    let effects = core.handle(.connected(.init(5), node: node, dialled: nil), at: .start + .nanoseconds(9))
     #expect(effects == [.send(.init(1), .bye(.busy)), .close(.init(1))])
     // Those that were sent away hold their connections for a while, and keep nobody out.
     for id in 6...20 {
-      let now = Instant(nanoseconds: Int64(id) + 10)
+      let now = Moment.start + .nanoseconds(id + 10)
       let effects = core.handle(.connected(.init(UInt64(id)), node: node, dialled: nil), at: now)
       let eldest = NodeCore.ConnectionID(UInt64(id) - 4)
       #expect(effects == [.send(eldest, .bye(.busy)), .close(eldest)])

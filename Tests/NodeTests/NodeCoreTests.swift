@@ -10,7 +10,7 @@ import Testing
   func longRecord(count: Int) {
     let record = [UInt8](repeating: 1, count: count / 2) + [UInt8](repeating: 2, count: count - count / 2)
     let request = PeerVectors.request
-    let now = Instant(nanoseconds: 0)
+    let now = Moment.start
     let peer = NodeCore.ConnectionID(1)
     var holder = NodeCore()
     _ = holder.handle(.connected(peer, node: PublicKey(hashing: [1]), dialled: nil), at: now)
@@ -43,7 +43,7 @@ import Testing
 
   @Test("a record that does not end is given up")
   func endlessRecord() throws {
-    let now = Instant(nanoseconds: 0)
+    let now = Moment.start
     let peer = NodeCore.ConnectionID(1)
     var device = NodeCore()
     _ = device.handle(.join(NodeCore.SyncID(7), .init(address: "a:1"), PeerVectors.request), at: now)
@@ -56,7 +56,7 @@ import Testing
 
   @Test("a peer that has no room before it greets is dialled again, three times")
   func crowdedPeer() {
-    let now = Instant(nanoseconds: 0)
+    let now = Moment.start
     var core = NodeCore()
     let sync = NodeCore.SyncID(7)
     var effects = core.handle(.sync(sync, [.init(address: "a:1")], .init()), at: now)

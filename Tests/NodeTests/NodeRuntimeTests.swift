@@ -1,3 +1,4 @@
+import DHT
 import Identity
 import Node
 import Primitives
@@ -78,5 +79,32 @@ import Transport
     #expect(try await device.node.join(target, request) == [1, 2, 3])
     await device.node.stop()
     await holder.node.stop()
+  }
+
+  @Test("two nodes are in one DHT, on the ports at which they let peers in, and save whom they met")
+  func dht() async throws {
+    let settings = DHTSettings.privateNetwork(NetworkKey(AuthenticationCode(prefix64: 7)))
+    let first = try Peer(seed: 1) { _ in }
+    let second = try Peer(seed: 2) { _ in }
+    let saved = Locked<[NodeCore.DHTFamily: SavedContacts]>([:])
+    let anywhere = try PeerAddress("127.0.0.1:0", for: .listening)
+    let address = try await first.node.listen(on: anywhere, dht: DHTConfiguration(settings: settings))
+    let router = Endpoint(.v4(127 << 24 | 1), port: address.port)
+    #expect(await first.node.dhtStatus.map(\.endpoint) == [router])
+    let configuration = DHTConfiguration(settings: settings, routers: [router]) { family, contacts in
+      saved.change { $0[family] = contacts }
+    }
+    _ = try await second.node.listen(on: anywhere, dht: configuration)
+    let item = ImmutableItem(value: Array("5:hello".utf8))
+    guard case .stored(let storage) = await second.node.ask(.putImmutable(item, keeps: false)).outcome else {
+      Issue.record("not stored")
+      return
+    }
+    #expect(storage.nodes.map(\.endpoint) == [router])
+    #expect(await first.node.ask(.getImmutable(item.target)).outcome == .immutable(item))
+    await second.node.stop()
+    #expect(saved.value[.ipv4]?.contacts.map(\.endpoint) == [router])
+    #expect(await second.node.ask(.getImmutable(item.target)).outcome == .unreachable)
+    await first.node.stop()
   }
 }

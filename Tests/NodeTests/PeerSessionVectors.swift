@@ -83,7 +83,7 @@ extension PeerVectors {
   private func farewells(to messages: ArraySlice<Message>) -> [Message.Farewell] {
     let store = ModelStore(seed: 1)
     var core = NodeCore()
-    let now = Instant(nanoseconds: 0)
+    let now = Moment.start
     let peer = NodeCore.ConnectionID(1)
     var effects = core.handle(.connected(peer, node: PublicKey(hashing: [9]), dialled: nil), at: now)
     var said: [Message.Farewell] = []

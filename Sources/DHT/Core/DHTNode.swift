@@ -89,6 +89,12 @@ public struct DHTNode: Sendable {
     public var duration = Duration.zero
     /// The nearest nodes that answered, the nearest first; at most k.
     public var closest: [Contact] = []
+
+    /// Of a command that cost nothing.
+    public init(id: OperationID, outcome: Outcome) {
+      self.id = id
+      self.outcome = outcome
+    }
   }
 
   public enum Outcome: Hashable, Sendable {

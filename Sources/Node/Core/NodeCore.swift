@@ -1,3 +1,4 @@
+public import DHT
 public import Identity
 public import Primitives
 public import Replication
@@ -42,6 +43,14 @@ public struct NodeCore: Sendable {
     case store(StoreTicket, StoreReply)
     /// The answer to `.certify`: the record that names the new device, or nil for a refusal.
     case certified(ConnectionID, [UInt8]?)
+    /// Begins to be a node of the DHT in one address family, in the place of the one before if there was one.
+    case startDHT(DHTStart)
+    /// What is known of the DHT is saved, and whoever waits for something is told that it does not come.
+    case stopDHT
+    case datagram([UInt8], from: Endpoint)
+    case dht(DHTRequestID, DHTNode.Command)
+    /// A value is not to be stored again.
+    case withdraw(DHTNode.PublicationKey)
     case deadlineReached
   }
 
@@ -59,6 +68,14 @@ public struct NodeCore: Sendable {
     case sessionEnded(SessionEnd)
     case syncEnded(SyncID, [SessionEnd])
     case joined(SyncID, record: [UInt8]?, reason: String?)
+    case sendDatagram([UInt8], to: Endpoint)
+    /// Peers that a request has found so far, each once.
+    case dhtFoundPeers(DHTRequestID, [Endpoint])
+    /// An item that is newer than any that the request found before.
+    case dhtFoundItem(DHTRequestID, MutableItem)
+    /// The last word about a request.
+    case dhtFinished(DHTRequestID, DHTNode.Report)
+    case saveContacts(DHTFamily, SavedContacts)
   }
 
   /// A peer to dial, and the node key it must have, if that is known.
@@ -160,12 +177,13 @@ public struct NodeCore: Sendable {
   var offenders: [PublicKey: (until: Instant, ban: Duration)] = [:]
   var nextTicket: UInt64 = 0
   var nextDial: UInt64 = 0
+  var finding = Finding()
 
   public init(limits: Limits = Limits()) { self.limits = limits }
 
   /// When `.deadlineReached` is due; nil while nothing waits.
   public var nextDeadline: Instant? {
-    connections.values.compactMap { connection -> Instant? in
+    let sessions = connections.values.compactMap { connection -> Instant? in
       switch connection.session {
       case .undecided(let since): since + limits.greetingMaximum
       case .joining(_, let since, _), .certifying(let since): since + limits.joinMaximum
@@ -173,6 +191,7 @@ public struct NodeCore: Sendable {
       case .closing: nil
       }
     }.min()
+    return [sessions, finding.nextDeadline].compactMap { $0 }.min()
   }
 
   public var sessionCount: Int { connections.count }
@@ -186,7 +205,8 @@ public struct NodeCore: Sendable {
     return sync
   }
 
-  public mutating func handle(_ input: Input, at now: Instant) -> [Effect] {
+  public mutating func handle(_ input: Input, at moment: Moment) -> [Effect] {
+    let now = moment.instant
     switch input {
     case .sync(let sync, let targets, let options):
       syncs[sync] = RunningSync(rest: targets, options: options)
@@ -203,7 +223,12 @@ public struct NodeCore: Sendable {
       guard let id = tickets.removeValue(forKey: ticket) else { return [] }
       return drive(id, .store(reply), now)
     case .certified(let id, let record): return certified(id, record)
-    case .deadlineReached: return deadlineReached(now)
+    case .startDHT(let start): return startDHT(start, moment)
+    case .stopDHT: return stopDHT(moment)
+    case .datagram(let bytes, let source): return datagram(bytes, source, moment)
+    case .dht(let request, let command): return ask(command, for: .user(request), moment)
+    case .withdraw(let key): return withdraw(key, moment)
+    case .deadlineReached: return deadlineReached(now) + findingDeadlineReached(moment)
     }
   }
 
@@ -451,20 +476,6 @@ public struct NodeCore: Sendable {
   private static let cancelled = "the sync was given up"
   /// How often a peer is dialled again that had no room before it greeted.
   private static let retryMaximum = 3
-
-  // MARK: Offenders
-
-  private func isBanned(_ node: PublicKey, _ now: Instant) -> Bool { offenders[node].map { now < $0.until } ?? false }
-
-  private mutating func ban(_ node: PublicKey, _ now: Instant) {
-    let span = min(offenders[node].map { $0.ban * 2 } ?? limits.banFirst, limits.banMaximum)
-    if offenders.count >= limits.offendersMaximum, offenders[node] == nil,
-      let first = offenders.min(by: { ($0.value.until, $0.key) < ($1.value.until, $1.key) })
-    {
-      offenders[first.key] = nil
-    }
-    offenders[node] = (now + span, span)
-  }
 
   private static func words(for ending: Exchange.Ending) -> String? {
     switch ending {

@@ -1,4 +1,6 @@
+import DHT
 import Dispatch
+import Glibc
 import Identity
 import Primitives
 public import Replication
@@ -11,17 +13,22 @@ public actor NodeRuntime<Store: StoreAnswering> {
   private nonisolated let executor = QueueExecutor("tl.node")
   public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-  private let context: PeerContext
+  let context: PeerContext
   private let store: StoreWorker<Store>
-  private var core: NodeCore
+  private(set) var core: NodeCore
   private var links: [NodeCore.ConnectionID: Link] = [:]
   private var dials: [NodeCore.DialID: PeerConnection] = [:]
   private var listeners: [PeerListener] = []
+  var sockets: [NodeCore.DHTFamily: UDPSocket] = [:]
+  var dhtRequests: [NodeCore.DHTRequestID: CheckedContinuation<DHTNode.Report, Never>] = [:]
+  var saveContacts: (@Sendable (NodeCore.DHTFamily, SavedContacts) -> Void)?
   private var syncs: [NodeCore.SyncID: SyncWaiter] = [:]
   private var joins: [NodeCore.SyncID: CheckedContinuation<[UInt8], any Error>] = [:]
   private var certifier: (@Sendable (Message.JoinRequest) async -> [UInt8]?)?
   private var quiet: [CheckedContinuation<Void, Never>] = []
   private var timer: (any DispatchSourceTimer)?
+  /// What the timer is set to.
+  private var armed: Instant?
   private var inputs: [NodeCore.Input] = []
   private var isHandling = false
   private var isStopping = false
@@ -52,15 +59,17 @@ public actor NodeRuntime<Store: StoreAnswering> {
 
   // MARK: Commands
 
-  /// Accepts peers at `address`; port 0 picks one. Returns the address that is bound.
-  public func listen(on address: PeerAddress) throws -> PeerAddress {
-    let listener = try PeerListener(on: address, in: context) { [weak self] connection in
+  /// Accepts peers at `address`, and takes part in the DHT on the same port; port 0 picks one. Returns the address that is
+  /// bound.
+  public func listen(on address: PeerAddress, dht: DHTConfiguration? = nil) throws -> PeerAddress {
+    let (listener, sockets) = try bind(address, datagrams: dht != nil) { [weak self] connection in
       guard let self else { return PeerHandlers() }
       let slot = Slot()
       slot.connection = connection
       return handlers(slot, dialled: nil)
     }
     listeners.append(listener)
+    if let dht { startDHT(sockets, dht) }
     return listener.address
   }
 
@@ -103,11 +112,13 @@ public actor NodeRuntime<Store: StoreAnswering> {
     isStopping = true
     for listener in listeners { listener.close() }
     listeners = []
+    stopDHT()
     for connection in dials.values { connection.close() }
     for link in links.values { link.connection.close() }
     await drained()
     timer?.cancel()
     timer = nil
+    armed = nil
   }
 
   /// Returns when no connection is left.
@@ -119,13 +130,13 @@ public actor NodeRuntime<Store: StoreAnswering> {
   // MARK: The funnel
 
   /// The one way into the core. Effects may bring further inputs; they wait their turn.
-  private func feed(_ input: NodeCore.Input) {
+  func feed(_ input: NodeCore.Input) {
     inputs.append(input)
     guard !isHandling else { return }
     isHandling = true
     var index = 0
     while index < inputs.count {
-      for effect in core.handle(inputs[index], at: Self.now()) { perform(effect) }
+      for effect in core.handle(inputs[index], at: Self.moment()) { perform(effect) }
       index += 1
     }
     inputs.removeAll(keepingCapacity: true)
@@ -171,6 +182,12 @@ public actor NodeRuntime<Store: StoreAnswering> {
       } else {
         waiter.resume(throwing: NodeError(.unreachable, reason ?? "the other device did not answer"))
       }
+    case .sendDatagram(let bytes, let endpoint):
+      sockets[endpoint.address.isIPv4 ? .ipv4 : .ipv6]?.send(bytes, to: endpoint)
+    case .dhtFinished(let id, let report): dhtRequests.removeValue(forKey: id)?.resume(returning: report)
+    case .saveContacts(let family, let contacts): saveContacts?(family, contacts)
+    // The report has all of it.
+    case .dhtFoundPeers, .dhtFoundItem: break
     }
   }
 
@@ -188,12 +205,18 @@ public actor NodeRuntime<Store: StoreAnswering> {
     guard let deadline = core.nextDeadline else {
       timer?.cancel()
       timer = nil
+      armed = nil
       return
     }
+    guard deadline != armed else { return }
+    armed = deadline
     if timer == nil {
       let source = DispatchSource.makeTimerSource(queue: executor.queue)
       source.setEventHandler { [weak self] in
-        self?.assumeIsolated { $0.feed(.deadlineReached) }
+        self?.assumeIsolated {
+          $0.armed = nil
+          $0.feed(.deadlineReached)
+        }
       }
       source.resume()
       timer = source
@@ -290,12 +313,19 @@ public actor NodeRuntime<Store: StoreAnswering> {
     return traffic
   }
 
-  private func take() -> UInt64 {
+  func take() -> UInt64 {
     defer { nextID += 1 }
     return nextID
   }
 
-  private static func now() -> Instant { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
+  /// Both clocks.
+  private static func moment() -> Moment {
+    var wall = timespec()
+    clock_gettime(CLOCK_REALTIME, &wall)
+    return Moment(
+      instant: Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)),
+      wall: Timestamp(milliseconds: Int64(wall.tv_sec) * 1000 + Int64(wall.tv_nsec) / 1_000_000))
+  }
 }
 
 /// Frame bytes of one connection, by frame type and with the 5 bytes before each.

@@ -57,7 +57,7 @@ private let time = Timestamp(milliseconds: 1_800_000_000_000)
 
 private func talk(_ frames: [Frame], with bridge: StoreBridge) {
   var core = NodeCore()
-  let now = Instant(nanoseconds: 0)
+  let now = Moment(instant: Instant(nanoseconds: 0), wall: time)
   let peer = NodeCore.ConnectionID(1)
   var isOver = false
   func perform(_ effects: [NodeCore.Effect]) {
@@ -76,6 +76,8 @@ private func talk(_ frames: [Frame], with bridge: StoreBridge) {
       case .close: isOver = true
       case .certify(let id, _): perform(core.handle(.certified(id, nil), at: now))
       case .dial, .abandon, .pauseReading, .resumeReading, .sessionEnded, .syncEnded, .joined: break
+      case .sendDatagram, .dhtFoundPeers, .dhtFoundItem, .dhtFinished, .saveContacts:
+        preconditionFailure("\(effect) without a DHT")
       }
     }
   }

@@ -1,0 +1,193 @@
+public import DHT
+public import Identity
+public import Primitives
+
+// The node's place in the DHT: one `DHTNode` for each address family, and who waits for what they find.
+extension NodeCore {
+  /// One request to the DHT by whoever uses the node; the caller chooses it, and effects carry it back.
+  public struct DHTRequestID: Hashable, Sendable {
+    public let rawValue: UInt64
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  }
+
+  /// IPv4 and IPv6 are two networks (BEP 32).
+  public enum DHTFamily: Int, Hashable, Sendable, CaseIterable {
+    case ipv4, ipv6
+  }
+
+  /// What a node of the DHT begins with.
+  public struct DHTStart: Sendable {
+    /// Their family says which network it is.
+    public var settings: DHTSettings
+    /// Of the last run.
+    public var saved: SavedContacts?
+    /// Endpoints that are always there; at most 16 of the family count.
+    public var routers: [Endpoint]
+    /// See `DHTNode.init`.
+    public var secret: AuthenticationCode
+    public var random: SeededRandom
+
+    public init(
+      settings: DHTSettings, saved: SavedContacts?, routers: [Endpoint], secret: AuthenticationCode,
+      random: SeededRandom
+    ) {
+      self.settings = settings
+      self.saved = saved
+      self.routers = routers
+      self.secret = secret
+      self.random = random
+    }
+  }
+
+  /// Who waits for an answer of the DHT. Operations are numbered here, so that no two can take one number.
+  enum Asker: Hashable, Sendable {
+    case user(DHTRequestID)
+    /// The node itself, which joins the network.
+    case joining
+  }
+
+  /// What the DHT says to who asked.
+  enum Found: Sendable {
+    case peers([Endpoint])
+    case item(MutableItem)
+    /// The last word; of both families, when there are two.
+    case finished(DHTNode.Report)
+  }
+
+  struct Finding: Sendable {
+    /// A request that one family or both are still at.
+    struct Operation: Sendable {
+      var asker: Asker
+      var running: Set<DHTFamily>
+      /// Of the family that came to its end first.
+      var report: DHTNode.Report?
+    }
+
+    /// By the numbers of their families.
+    var nodes: [DHTNode?] = DHTFamily.allCases.map { _ in nil }
+    var operations: [DHTNode.OperationID: Operation] = [:]
+    var operationNumber: UInt64 = 0
+    /// Where others see us, by family.
+    var externalAddresses: [DHTFamily: IPAddress] = [:]
+
+    var nextDeadline: Instant? { nodes.compactMap { $0?.nextDeadline }.min() }
+  }
+
+  /// The node of the DHT in that family, to be looked at; nil where there is none.
+  public func dht(_ family: DHTFamily) -> DHTNode? { finding.nodes[family.rawValue] }
+
+  /// Where others see us in that family, once enough have said so (BEP 42).
+  public func externalAddress(_ family: DHTFamily) -> IPAddress? { finding.externalAddresses[family] }
+
+  // MARK: Inputs
+
+  mutating func startDHT(_ start: DHTStart, _ moment: Moment) -> [Effect] {
+    let family = DHTFamily(start.settings)
+    let effects = leave(family, moment)
+    finding.nodes[family.rawValue] = DHTNode(
+      settings: start.settings, id: start.saved?.id, secret: start.secret, random: start.random, at: moment)
+    let join = DHTNode.Command.bootstrap(contacts: start.saved?.contacts ?? [], routers: start.routers)
+    return effects + ask(join, for: .joining, among: [family], moment)
+  }
+
+  mutating func stopDHT(_ moment: Moment) -> [Effect] { DHTFamily.allCases.flatMap { leave($0, moment) } }
+
+  mutating func datagram(_ bytes: [UInt8], _ source: Endpoint, _ moment: Moment) -> [Effect] {
+    drive(DHTFamily(source), .received(bytes, from: source), moment)
+  }
+
+  mutating func withdraw(_ key: DHTNode.PublicationKey, _ moment: Moment) -> [Effect] {
+    DHTFamily.allCases.flatMap { drive($0, .withdraw(key), moment) }
+  }
+
+  mutating func findingDeadlineReached(_ moment: Moment) -> [Effect] {
+    DHTFamily.allCases.flatMap { family -> [Effect] in
+      guard let due = dht(family)?.nextDeadline, due <= moment.instant else { return [] }
+      return drive(family, .deadlineReached, moment)
+    }
+  }
+
+  /// Asks the DHT in every family that there is, or in the one that the command speaks of.
+  mutating func ask(_ command: DHTNode.Command, for asker: Asker, _ moment: Moment) -> [Effect] {
+    let families: [DHTFamily] =
+      switch command {
+      case .ping(let endpoint): [DHTFamily(endpoint)]
+      case .bootstrap, .findNode, .getPeers, .announce, .getImmutable, .getMutable, .putImmutable, .putMutable:
+        DHTFamily.allCases
+      }
+    return ask(command, for: asker, among: families, moment)
+  }
+
+  private mutating func ask(
+    _ command: DHTNode.Command, for asker: Asker, among families: [DHTFamily], _ moment: Moment
+  ) -> [Effect] {
+    finding.operationNumber += 1
+    let id = DHTNode.OperationID(finding.operationNumber)
+    let families = families.filter { finding.nodes[$0.rawValue] != nil }
+    guard !families.isEmpty else {
+      return tell(asker, .finished(DHTNode.Report(id: id, outcome: .unreachable)), moment)
+    }
+    finding.operations[id] = Finding.Operation(asker: asker, running: Set(families))
+    return families.flatMap { drive($0, .command(id, command), moment) }
+  }
+
+  // MARK: Effects
+
+  private mutating func drive(_ family: DHTFamily, _ input: DHTNode.Input, _ moment: Moment) -> [Effect] {
+    guard let wanted = finding.nodes[family.rawValue]?.handle(input, at: moment) else { return [] }
+    return wanted.flatMap { effect -> [Effect] in
+      switch effect {
+      case .send(let bytes, let endpoint): return [.sendDatagram(bytes, to: endpoint)]
+      case .foundPeers(let id, let peers):
+        return finding.operations[id].map { tell($0.asker, .peers(peers), moment) } ?? []
+      case .foundItem(let id, let item):
+        return finding.operations[id].map { tell($0.asker, .item(item), moment) } ?? []
+      case .finished(let report): return finished(report, in: family, moment)
+      case .externalAddress(let address):
+        finding.externalAddresses[family] = address
+        return []
+      case .saveContacts(let contacts): return [.saveContacts(family, contacts)]
+      case .republished, .stateChanged: return []
+      }
+    }
+  }
+
+  private mutating func finished(_ report: DHTNode.Report, in family: DHTFamily, _ moment: Moment) -> [Effect] {
+    guard var operation = finding.operations[report.id] else { return [] }
+    let report = operation.report.map { $0.joined(with: report) } ?? report
+    operation.running.remove(family)
+    operation.report = report
+    guard operation.running.isEmpty else {
+      finding.operations[report.id] = operation
+      return []
+    }
+    finding.operations[report.id] = nil
+    return tell(operation.asker, .finished(report), moment)
+  }
+
+  private mutating func tell(_ asker: Asker, _ found: Found, _ moment: Moment) -> [Effect] {
+    switch (asker, found) {
+    case (.user(let request), .peers(let peers)): [.dhtFoundPeers(request, peers)]
+    case (.user(let request), .item(let item)): [.dhtFoundItem(request, item)]
+    case (.user(let request), .finished(let report)): [.dhtFinished(request, report)]
+    case (.joining, _): []
+    }
+  }
+
+  private mutating func leave(_ family: DHTFamily, _ moment: Moment) -> [Effect] {
+    guard let node = finding.nodes[family.rawValue] else { return [] }
+    finding.nodes[family.rawValue] = nil
+    finding.externalAddresses[family] = nil
+    var effects: [Effect] = node.contactCount > 0 ? [.saveContacts(family, node.savedContacts)] : []
+    let open = finding.operations.filter { $0.value.running.contains(family) }.keys
+    for id in open.sorted(by: { $0.rawValue < $1.rawValue }) {
+      effects += finished(DHTNode.Report(id: id, outcome: .unreachable), in: family, moment)
+    }
+    return effects
+  }
+}
+
+extension NodeCore.DHTFamily {
+  init(_ endpoint: Endpoint) { self = endpoint.address.isIPv4 ? .ipv4 : .ipv6 }
+  init(_ settings: DHTSettings) { self = settings.family == .ipv4 ? .ipv4 : .ipv6 }
+}
