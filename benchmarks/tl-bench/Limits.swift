@@ -5,7 +5,7 @@ import Primitives
 
 /// What the machine and the libraries can do with nothing of ours around them, on the day of the run.
 enum Limits {
-  static let all = [memoryCopy, hash, verify, compress, decompress, synchronise, SQLiteLimit.commit]
+  static let all = [memoryCopy, hash, verify, compress, decompress, synchronise, SQLiteLimit.commit, SQLiteLimit.post]
 
   static let memoryCopy = Benchmark("limit.memcpy", "copying 64 MiB", unit: "MB/s") { context in
     let count = 64 << 20
