@@ -44,6 +44,12 @@ public enum Name {
     }
   }
 
+  /// The form under which names are looked for: each scalar in its lower-case mapping (Unicode, without context or
+  /// language). Whether two names are one is for people to say: nothing is verified by it.
+  public static func folded(_ name: String) -> String {
+    name.unicodeScalars.reduce(into: "") { $0 += $1.properties.lowercaseMapping }
+  }
+
   private static func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
     if scalar == "#" { return false }
     // Joiners shape text in several scripts and in emoji; every other format character is refused.

@@ -8,7 +8,7 @@ let decoders = [
   "FuzzBytes", "FuzzCBOR", "FuzzCertificate", "FuzzContent", "FuzzControl", "FuzzDHT", "FuzzEnvelope", "FuzzEvidence",
   "FuzzFeed",
   "FuzzFrame", "FuzzHeader", "FuzzImport", "FuzzInspection", "FuzzJSON", "FuzzKRPC", "FuzzKeyFile", "FuzzMessage",
-  "FuzzPerson",
+  "FuzzPerson", "FuzzRecords",
   "FuzzRun", "FuzzSession", "FuzzStretch", "FuzzText", "FuzzTicket",
 ]
 
