@@ -147,6 +147,17 @@ public struct DHTNode: Sendable {
       public var count: Int
     }
 
+    public init(
+      durability: Durability, nodes: [Contact] = [], isHeldHere: Bool = false, refusals: [Refusal] = [],
+      item: MutableItem? = nil
+    ) {
+      self.durability = durability
+      self.nodes = nodes
+      self.isHeldHere = isHeldHere
+      self.refusals = refusals
+      self.item = item
+    }
+
     /// Acknowledgements that make a value durable.
     public static let durableMinimum = 5
   }
