@@ -24,10 +24,7 @@ extension EventStore {
   /// A signature over the event, if one is held, and valid.
   func signature(_ entry: LogEntry, at sequence: SequenceNumber) throws -> Signature? {
     guard entry.segmentIndex(containing: sequence) != nil else { return nil }
-    let part = try part(entry, containing: sequence)
-    let index = sequence - part.first
-    guard let signature = part.signature(index) else { return nil }
-    return part.unverified.contains(index) && !part.stretch.isSigned(index, by: signature) ? nil : signature
+    return try part(entry, containing: sequence).validSignature(at: sequence)
   }
 
   /// The parts that hold a range of one segment, from the lowest up.
@@ -182,7 +179,7 @@ extension EventStore {
     guard let last = parts.last, last.last == sequence, parts.count > 1 || last.place == .tail else { return }
     try rewrite(
       entry, replacing: parts, by: parts.flatMap(\.stretch.events), first: parts[0].first,
-      previous: parts[0].stretch.previous, signature: try signature(entry, at: sequence))
+      previous: parts[0].stretch.previous, signature: last.validSignature(at: sequence))
   }
 
   // MARK: - Cutting

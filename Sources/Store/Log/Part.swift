@@ -26,6 +26,13 @@ struct Part {
     case .tail: signatures[index]
     }
   }
+
+  /// A signature over the event, if one is held, and valid.
+  func validSignature(at sequence: SequenceNumber) -> Signature? {
+    let index = sequence - first
+    guard let signature = signature(index) else { return nil }
+    return unverified.contains(index) && !stretch.isSigned(index, by: signature) ? nil : signature
+  }
 }
 
 /// A decoded chunk in the cache, with what its row says beside the block.

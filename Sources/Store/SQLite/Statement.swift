@@ -9,9 +9,11 @@ public import Primitives
 public final class Statement {
   private let handle: OpaquePointer
   private unowned let database: Database
+  let sql: String
 
-  init(_ handle: OpaquePointer, of database: Database) {
+  init(_ handle: OpaquePointer, _ sql: String, of database: Database) {
     self.handle = handle
+    self.sql = sql
     self.database = database
   }
 
