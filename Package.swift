@@ -59,7 +59,7 @@ let package = Package(
     .executableTarget(
       name: "tl",
       dependencies: [
-        "Primitives", "Terminal", "Identity", "Events", "Replication", "Store", "Timelines", "Transport", "Node",
+        "Primitives", "Terminal", "Identity", "Events", "DHT", "Replication", "Store", "Timelines", "Transport", "Node",
         "Simulator",
       ],
       swiftSettings: strict),

@@ -9,6 +9,7 @@ public import Primitives
 public enum Ticket: Sendable {
   case person(Person)
   case join(Join)
+  case network(Network)
 
   /// Who somebody is and where replicas of them are.
   ///
@@ -97,6 +98,10 @@ public enum Ticket: Sendable {
       ticket.secret.withUnsafeBytes { writer.byteString($0) }
       writer.unsigned(4)
       writer.integer(ticket.notAfter.milliseconds)
+    case .network(let ticket):
+      kind = 3
+      try Self.check(ticket.addresses, minimum: 0)
+      ticket.write(to: &writer)
     }
     let bytes = [Self.version, kind] + writer.bytes
     return Self.scheme + Base32.encode(bytes + Digest(hashing: bytes).bytes.prefix(Self.checksumCount))
@@ -128,6 +133,7 @@ public enum Ticket: Sendable {
     switch bytes[1] {
     case 1: self = .person(try Self.person(bytes, end))
     case 2: self = .join(try Self.join(bytes, end))
+    case 3: self = .network(try Network(bytes, 2..<end))
     default: throw IdentityError(.unsupported, "kind \(bytes[1])", in: "ticket")
     }
   }
@@ -179,7 +185,7 @@ public enum Ticket: Sendable {
     }
   }
 
-  private static func addresses(_ reader: inout CBORReader) throws(ByteError) -> [String] {
+  static func addresses(_ reader: inout CBORReader) throws(ByteError) -> [String] {
     var found: [String] = []
     for _ in 0..<(try reader.arrayCount(atMost: addressMaximum)) {
       let start = reader.offset
@@ -210,7 +216,7 @@ public enum Ticket: Sendable {
     return UInt16(String(decoding: digits, as: UTF8.self)).map { $0 > 0 } ?? false
   }
 
-  private static func write(_ addresses: [String], to writer: inout CBORWriter) {
+  static func write(_ addresses: [String], to writer: inout CBORWriter) {
     writer.array(addresses.count)
     for address in addresses { writer.text(address) }
   }

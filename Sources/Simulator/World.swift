@@ -265,7 +265,7 @@ public struct World {
       agenda.push(.datagram(bytes, from: Self.endpoint(index), to: destination), at: now + delay())
     case .dhtFinished(let request, let report): nodes[index].reports[request] = report
     case .saveContacts(let family, let contacts): nodes[index].contacts[family] = contacts
-    case .pauseReading, .resumeReading, .certify, .joined, .dhtFoundPeers, .dhtFoundItem: break
+    case .pauseReading, .resumeReading, .certify, .joined, .dhtJoined, .dhtFoundPeers, .dhtFoundItem: break
     }
   }
 

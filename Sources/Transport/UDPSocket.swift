@@ -111,31 +111,25 @@ public final class UDPSocket: @unchecked Sendable {
 }
 
 extension UDPSocket {
-  /// Where datagrams are to come in beside the peers that `address` lets in: at most one endpoint of each family; every
-  /// interface is 0.0.0.0, and [::] where there is IPv6. A name is looked up, which may block.
+  /// Where datagrams are to come in beside the peers that `address` lets in: at most one endpoint of each family, IPv4
+  /// first; every interface is 0.0.0.0 and [::]. A name is looked up, which may block.
   /// - Throws: `.address` for a name without an address.
   public static func endpoints(for address: PeerAddress) throws(TransportError) -> [Endpoint] {
     var found: [Endpoint] = []
     for resolved in try SocketAddress.resolve(address, listening: true) {
       guard let endpoint = resolved.endpoint,
-        !found.contains(where: { $0.address.isIPv4 == endpoint.address.isIPv4 }),
-        endpoint.address.isIPv4 || !address.host.isEmpty || hasIPv6
+        !found.contains(where: { $0.address.isIPv4 == endpoint.address.isIPv4 })
       else { continue }
       found.append(endpoint)
     }
-    return found
+    return found.sorted { $0.address.isIPv4 && !$1.address.isIPv4 }
   }
 
-  /// The endpoints of a contact's address. A name is looked up, which may block.
-  public static func resolve(_ address: PeerAddress) throws(TransportError) -> [Endpoint] {
-    try SocketAddress.resolve(address).compactMap(\.endpoint)
-  }
-
-  private static var hasIPv6: Bool {
-    let descriptor = socket(AF_INET6, Int32(SOCK_DGRAM.rawValue) | StreamOptions.acceptFlags, 0)
-    guard descriptor >= 0 else { return false }
-    Glibc.close(descriptor)
-    return true
+  /// The endpoints of an address. A name is looked up, which may block, or with `numericOnly` refused.
+  public static func resolve(
+    _ address: PeerAddress, numericOnly: Bool = false
+  ) throws(TransportError) -> [Endpoint] {
+    try SocketAddress.resolve(address, numericOnly: numericOnly).compactMap(\.endpoint)
   }
 }
 

@@ -16,5 +16,5 @@ let table = CommandTable(
   ],
   commands: [
     .initialize, .whoami, .login, .logout, .devices, .backup, .restore, .rotate, .append, .reply, .show, .sync, .node,
-    .status, .log, .importing, .exporting, .completions, .help,
+    .invite, .joinNetwork, .dht, .status, .log, .importing, .exporting, .completions, .help,
   ])

@@ -66,6 +66,37 @@ import Testing
     return line
   }
 
+  static let networks = [
+    NetworkConfiguration(
+      .privateNetwork(AuthenticationCode(networkKey)!), bootstrap: ["example.org:7001", "[2001:db8::1]:7001"]),
+    NetworkConfiguration(.mainline, bootstrap: []),
+  ]
+
+  static func networkLines() -> [JSONObject] {
+    networks.map { network in
+      var line = JSONObject()
+      line.add("bytes", hex(network.bytes))
+      if case .privateNetwork(let key) = network.network { line.add("key", key.hex) } else { line.addNull("key") }
+      line.add("id", network.id.map(hex))
+      line.add("bootstrap", network.bootstrap)
+      return line
+    }
+  }
+
+  @Test("a network's configuration reads back, and every changed or missing byte is refused")
+  func configurations() throws {
+    for network in Self.networks {
+      let bytes = network.bytes
+      #expect(try NetworkConfiguration(bytes) == network)
+      for index in bytes.indices {
+        var changed = bytes
+        changed[index] ^= 1
+        #expect(throws: ByteError.self) { try NetworkConfiguration(changed) }
+        #expect(throws: ByteError.self) { try NetworkConfiguration(Array(bytes[..<index])) }
+      }
+    }
+  }
+
   @Test("the published vectors are what the code makes")
   func file() throws {
     func list(_ lines: [JSONObject]) -> String {
@@ -76,7 +107,8 @@ import Testing
        "networkKey": "\(Self.hex(Self.networkKey))",
        "packets": \(list(Self.packets())),
        "items": \(list(Self.items())),
-       "saved": \(String(decoding: Self.saved().encoded, as: UTF8.self))
+       "saved": \(String(decoding: Self.saved().encoded, as: UTF8.self)),
+       "networks": \(list(Self.networkLines()))
       }
 
       """

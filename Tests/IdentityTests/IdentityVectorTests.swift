@@ -67,9 +67,11 @@ struct PersonVectors: Encodable {
     let encoded, node, device, person, notAfterMilliseconds: String
   }
   struct TicketExample: Encodable {
-    let text, kind, person: String
+    let text, kind: String
+    let person: String?
     let name, node, secret, notAfterMilliseconds: String?
     let addresses: [String]
+    var network, key: String?
   }
 
   let keys: [Key]
@@ -255,6 +257,8 @@ struct PersonVectors: Encodable {
     let bare = Ticket.person(.init(person: id, name: "", node: nil, addresses: []))
     let join = Ticket.join(
       .init(person: id, node: node, addresses: [addresses[0]], secret: SecretBytes(Array(1...16)), notAfter: end))
+    let key = AuthenticationCode([UInt8](0..<32))!
+    let network = Ticket.network(.init(key: key, addresses: addresses))
     return [
       TicketExample(
         text: try person.text(), kind: "person", person: id.hex, name: "alice", node: node.hex, secret: nil,
@@ -266,6 +270,9 @@ struct PersonVectors: Encodable {
         text: try join.text(), kind: "join", person: id.hex, name: nil, node: node.hex,
         secret: Hex.encode(Array(1...16) as [UInt8]), notAfterMilliseconds: String(end.milliseconds),
         addresses: [addresses[0]]),
+      TicketExample(
+        text: try network.text(), kind: "network", person: nil, name: nil, node: nil, secret: nil,
+        notAfterMilliseconds: nil, addresses: addresses, network: Hex.encode(Ticket.Network.id(of: key)), key: key.hex),
     ]
   }
 }

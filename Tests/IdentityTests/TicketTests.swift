@@ -42,6 +42,29 @@ import Testing
     #expect(!"\(read)".contains("1, 2, 3"))
   }
 
+  @Test("a network ticket reads back, and one whose id is not the key's is refused")
+  func networkTicket() throws {
+    let key = AuthenticationCode([UInt8](0..<32))!
+    for addresses in [[], ["example.org:4000", "[2001:db8::1]:1", "127.0.0.1:9"]] {
+      let text = try Ticket.network(.init(key: key, addresses: addresses)).text()
+      guard case .network(let read) = try Ticket(text) else {
+        Issue.record("another kind")
+        return
+      }
+      #expect(read.key == key && read.addresses == addresses)
+    }
+    #expect(throws: IdentityError.self) {
+      try Ticket.network(.init(key: key, addresses: Array(repeating: "a:1", count: 4))).text()
+    }
+    let text = try Ticket.network(.init(key: key, addresses: [])).text()
+    var bytes = Base32.decode(digits: Array(text.utf8.dropFirst(Ticket.scheme.utf8.count)))!.dropLast(4)
+    bytes[6] ^= 1
+    let forged = Array(bytes)
+    #expect(throws: IdentityError.self) {
+      try Ticket(Ticket.scheme + Base32.encode(forged + Digest(hashing: forged).bytes.prefix(4)))
+    }
+  }
+
   @Test("every wrong, missing or added character is refused")
   func typos() throws {
     let text = try Ticket.person(try person()).text()

@@ -1,3 +1,4 @@
+import DHT
 import Events
 import Identity
 import Node
@@ -34,6 +35,7 @@ import Transport
     .offerJoin(.init(secret: [UInt8](0..<16), notAfter: Timestamp(milliseconds: 9), listen: "*:0")),
     .offerJoin(.init(secret: [UInt8](0..<16), notAfter: Timestamp(milliseconds: -9))),
     .answerJoin(number: 3, record: nil), .answerJoin(number: .max, record: []), .status, .repair,
+    .setNetwork([1, 2], replaces: true), .dht(.find(NodeID(sha1: [1]))), .dht(.ping(address: "a:1")), .dht(.table),
   ]
 
   static let replies: [LocalReply] = [
@@ -43,7 +45,27 @@ import Transport
     .rebuilt(events: 5, before: digest, after: Digest()), .repaired(places: 2),
     .status(.init(pid: 77, isNode: true, addresses: ["*:1", "[::1]:2"], sessions: 2, version: "1.0", node: key)),
     .status(.init(pid: -1, isNode: false, addresses: [], sessions: 0, version: "", node: nil)),
+    .dhtReport(report(.unreachable)), .dhtReport(report(.answered(NodeID(sha1: [2]), roundTrip: .zero))),
+    .dhtTable([]), .dhtTable([table]),
   ]
+
+  static func report(_ outcome: DHTNode.Outcome) -> LocalDHTReport {
+    var report = DHTNode.Report(id: .init(1), outcome: outcome)
+    report.queries = 9
+    report.duration = .milliseconds(80)
+    report.closest = contacts
+    return LocalDHTReport(report)
+  }
+
+  static let contacts = [
+    Contact(NodeID(sha1: [3]), at: Endpoint(IPAddress(127, 0, 0, 2), port: 7001)),
+    Contact(NodeID(sha1: [4]), at: Endpoint(.v6(1, 2), port: 1)),
+  ]
+
+  static let table = DHTStatus(
+    family: .ipv6, id: NodeID(sha1: [5]), endpoint: contacts[1].endpoint, state: .client,
+    externalAddress: contacts[0].endpoint.address, networkSize: 1200, contacts: contacts, hashes: 1, items: 2,
+    statistics: .init())
 
   static let outcomes: [SyncOutcome] = {
     var outcomes: [SyncOutcome] = [
@@ -200,6 +222,7 @@ import Transport
     let draft = LocalDraft.post(.init(text: "hi", ttl: 86_400))
     #expect(Hex.encode(LocalRequest.status.encoded) == "820107")
     #expect(Hex.encode(LocalRequest.append([draft]).encoded) == "830100818600626869f61a00015180f6f6")
+    #expect(Hex.encode(LocalRequest.dht(.ping(address: "a:1")).encoded) == "83010a820163613a31")
     #expect(Hex.encode(LocalReply.appended([.skipped]).encoded) == "83010181f6")
     #expect(Hex.encode(LocalProgress.rebuilding(events: 7).encoded) == "83010307")
     #expect(

@@ -2,6 +2,8 @@
 import hashlib
 import hmac
 
+import cbor
+import codes
 from event import Malformed
 
 
@@ -66,3 +68,19 @@ def signed(salt, sequence, value):
     head = b"4:salt%d:%s" % (len(salt), salt) if salt else b""
     return head + b"3:seqi%de1:v" % sequence + value
 
+
+
+def network(data):
+    """A profile's network: its key or None for Mainline, its id, and where to begin."""
+    if not 5 < len(data) <= 4096 or codes.blake2b(data[:-4])[:4] != data[-4:] or data[0] != 1:
+        raise Malformed("checksum, version or length")
+    fields = cbor.parse(data[1:-4])
+    if fields.get(0) == 0 and set(fields) == {0, 1, 2} and len(fields[1]) == 32:
+        key = fields[1]
+    elif fields.get(0) == 1 and set(fields) == {0, 2}:
+        key = None
+    else:
+        raise Malformed("fields of a network")
+    if len(fields[2]) > 8:
+        raise Malformed("too many addresses")
+    return key and key.hex(), key and codes.blake2b(b"tl-network-v1\0" + key)[:8].hex(), fields[2]

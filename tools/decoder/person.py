@@ -170,10 +170,15 @@ def ticket(text):
     except ValueError as error:
         raise Malformed(str(error)) from None
     require(len(data) > 6 and codes.blake2b(data[:-4])[:4] == data[-4:], "the checksum does not hold")
-    if data[0] != 1 or data[1] not in (1, 2):
+    if data[0] != 1 or data[1] not in (1, 2, 3):
         raise LaterVersion("ticket of a later version or kind")
     fields = parse(data[2:-4])
-    require(type(fields) is dict and is_bytes(fields.get(0), 32), "no person")
+    require(type(fields) is dict, "no map")
+    if data[1] == 3:
+        require(set(fields) == {0, 1, 2} and is_bytes(fields[0], 8) and is_bytes(fields[1], 32), "fields of a network ticket")
+        require(codes.blake2b(b"tl-network-v1\0" + fields[1])[:8] == fields[0], "an id that is not the key's")
+        return {"kind": "network", "network": fields[0].hex(), "key": fields[1].hex(), "addresses": fields[2]}
+    require(is_bytes(fields.get(0), 32), "no person")
     if data[1] == 1:
         require(set(fields) in ({0, 1, 3}, {0, 1, 2, 3}) and type(fields[1]) is str, "fields of a person ticket")
         made = {"kind": "person", "person": fields[0].hex(), "name": fields[1], "addresses": fields[3]}

@@ -180,6 +180,8 @@ public struct DHTNode: Sendable {
     public var withheld = 0
     /// Errors that were sent.
     public var refused = 0
+
+    public init() {}
   }
 
   /// Commands at a time.

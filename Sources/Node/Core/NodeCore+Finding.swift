@@ -23,14 +23,18 @@ extension NodeCore {
     public var saved: SavedContacts?
     /// Endpoints that are always there; at most 16 of the family count.
     public var routers: [Endpoint]
+    /// Whether the node says in the DHT that it has what it has: whoever looks learns that this address follows these people.
+    /// Without, it only looks.
+    public var announces: Bool
     /// See `DHTNode.init`.
     public var secret: AuthenticationCode
     public var random: SeededRandom
 
     public init(
-      settings: DHTSettings, saved: SavedContacts?, routers: [Endpoint], secret: AuthenticationCode,
-      random: SeededRandom
+      settings: DHTSettings, saved: SavedContacts?, routers: [Endpoint], announces: Bool = true,
+      secret: AuthenticationCode, random: SeededRandom
     ) {
+      self.announces = announces
       self.settings = settings
       self.saved = saved
       self.routers = routers
@@ -43,7 +47,7 @@ extension NodeCore {
   enum Asker: Hashable, Sendable {
     case user(DHTRequestID)
     /// The node itself, which joins the network.
-    case joining
+    case joining(DHTFamily)
   }
 
   /// What the DHT says to who asked.
@@ -69,6 +73,8 @@ extension NodeCore {
     var operationNumber: UInt64 = 0
     /// Where others see us, by family.
     var externalAddresses: [DHTFamily: IPAddress] = [:]
+    /// As the last start said.
+    var announces = true
 
     var nextDeadline: Instant? { nodes.compactMap { $0?.nextDeadline }.min() }
   }
@@ -86,8 +92,9 @@ extension NodeCore {
     let effects = leave(family, moment)
     finding.nodes[family.rawValue] = DHTNode(
       settings: start.settings, id: start.saved?.id, secret: start.secret, random: start.random, at: moment)
+    finding.announces = start.announces
     let join = DHTNode.Command.bootstrap(contacts: start.saved?.contacts ?? [], routers: start.routers)
-    return effects + ask(join, for: .joining, among: [family], moment)
+    return effects + ask(join, for: .joining(family), among: [family], moment)
   }
 
   mutating func stopDHT(_ moment: Moment) -> [Effect] { DHTFamily.allCases.flatMap { leave($0, moment) } }
@@ -170,7 +177,8 @@ extension NodeCore {
     case (.user(let request), .peers(let peers)): [.dhtFoundPeers(request, peers)]
     case (.user(let request), .item(let item)): [.dhtFoundItem(request, item)]
     case (.user(let request), .finished(let report)): [.dhtFinished(request, report)]
-    case (.joining, _): []
+    case (.joining(let family), .finished(let report)): [.dhtJoined(family, report)]
+    case (.joining, .peers), (.joining, .item): []
     }
   }
 

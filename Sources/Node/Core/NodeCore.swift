@@ -69,6 +69,8 @@ public struct NodeCore: Sendable {
     case syncEnded(SyncID, [SessionEnd])
     case joined(SyncID, record: [UInt8]?, reason: String?)
     case sendDatagram([UInt8], to: Endpoint)
+    /// The first attempt to join is over, and met somebody or did not; the DHT goes on trying.
+    case dhtJoined(DHTFamily, DHTNode.Report)
     /// Peers that a request has found so far, each once.
     case dhtFoundPeers(DHTRequestID, [Endpoint])
     /// An item that is newer than any that the request found before.

@@ -39,6 +39,12 @@ extension LocalReply {
         writer.optional(status.node) { $0.byteString($1) }
       }
     case .repaired(let places): LocalEnvelope.write(7, fields: 1) { $0.count(places) }
+    case .dhtReport(let report): LocalEnvelope.write(8, fields: 1) { report.write(to: &$0) }
+    case .dhtTable(let tables):
+      LocalEnvelope.write(9, fields: 1) { writer in
+        writer.array(tables.count)
+        for table in tables { table.write(to: &writer) }
+      }
     }
   }
 
@@ -97,6 +103,16 @@ extension LocalReply {
       case 7:
         try LocalEnvelope.expect(fields, 1)
         return .repaired(places: try reader.count())
+      case 8:
+        try LocalEnvelope.expect(fields, 1)
+        return .dhtReport(try LocalDHTReport(from: &reader))
+      case 9:
+        try LocalEnvelope.expect(fields, 1)
+        var tables: [DHTStatus] = []
+        for _ in 0..<(try reader.arrayCount(atMost: NodeCore.DHTFamily.allCases.count)) {
+          tables.append(try DHTStatus(from: &reader))
+        }
+        return .dhtTable(tables)
       default: throw ByteError(at: 0, "reply of kind \(kind)")
       }
     }

@@ -16,6 +16,9 @@ public enum LocalReply: Hashable, Sendable {
   case status(LocalStatus)
   /// How many stretches of logs were damaged.
   case repaired(places: Int)
+  case dhtReport(LocalDHTReport)
+  /// One for each address family that the node is in.
+  case dhtTable([DHTStatus])
 }
 
 /// What became of one draft.

@@ -1,3 +1,4 @@
+import DHT
 import Events
 import Identity
 public import Primitives
@@ -33,6 +34,12 @@ extension LocalRequest {
       }
     case .status: LocalEnvelope.write(7, fields: 0)
     case .repair: LocalEnvelope.write(8, fields: 0)
+    case .setNetwork(let network, let replaces):
+      LocalEnvelope.write(9, fields: 2) { writer in
+        writer.byteString(network)
+        writer.bool(replaces)
+      }
+    case .dht(let request): LocalEnvelope.write(10, fields: 1) { request.write(to: &$0) }
     }
   }
 
@@ -86,6 +93,13 @@ extension LocalRequest {
       case 8:
         try LocalEnvelope.expect(fields, 0)
         return .repair
+      case 9:
+        try LocalEnvelope.expect(fields, 2)
+        let network = try reader.bytes(atMost: NetworkConfiguration.byteCountMaximum)
+        return .setNetwork(network, replaces: try reader.bool())
+      case 10:
+        try LocalEnvelope.expect(fields, 1)
+        return .dht(try LocalDHTRequest(from: &reader))
       default: throw ByteError(at: 0, "request of kind \(kind)")
       }
     }

@@ -28,6 +28,11 @@ public enum LocalRequest: Hashable, Sendable {
   case answerJoin(number: UInt32, record: [UInt8]?)
   /// Who answers → `.status`.
   case status
+  /// Takes up a network of the DHT: the bytes of a `NetworkConfiguration` → `.done`. Refused when the profile is in
+  /// another one that is not to be replaced.
+  case setNetwork([UInt8], replaces: Bool)
+  /// Asks the DHT; see there for the replies.
+  case dht(LocalDHTRequest)
 }
 
 /// An event as a command means it; the service adds what only the writer knows.
@@ -109,6 +114,8 @@ public enum LocalLimits {
   public static let countMaximum = 1 << 48
   /// A session's stall limit, in nanoseconds: one day.
   public static let stallNanoseconds: Int64 = 86_400_000_000_000
+  /// Contacts of one table: every bucket full, the first ones being larger.
+  public static let contacts = 2_048
   /// Addresses of a node.
   public static let listeners = 64
   /// Progress waiting for a command that does not read: the bad lines that an import names, a step for each piece of it,

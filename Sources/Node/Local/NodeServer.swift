@@ -1,3 +1,4 @@
+import DHT
 import Dispatch
 public import Identity
 public import Primitives
@@ -53,8 +54,12 @@ public actor NodeServer {
     do {
       let node = try await service.nodeKey()
       try await service.renewStatement()
+      if let network = serviceOptions.dht.enters, !directory.contains(.network) {
+        try PrivateFile.write(network.bytes, to: directory.path(of: .network))
+      }
       var bound: [PeerAddress] = []
       for address in options.listen { bound.append(try await service.listen(on: address)) }
+      try await service.startDHT()
       let queue = DispatchQueue(label: "tl.control")
       let control = try queue.sync {
         try ControlListener(path: directory.path(of: .controlSocket), queue: queue) { frame, reply in
@@ -117,6 +122,7 @@ extension ProfileService {
         guard try await worker.perform({ try $0.tidy() }) else { break }
       }
       try await renewStatement()
+      lookUpRouters()
     } catch {
       // Whoever needs the store for something meets the same trouble, and says so.
     }

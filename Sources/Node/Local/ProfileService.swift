@@ -1,3 +1,4 @@
+import DHT
 import Glibc
 public import Identity
 public import Primitives
@@ -21,6 +22,7 @@ public actor ProfileService: LocalService {
     public var store = EventStore.Options()
     public var limits = NodeCore.Limits()
     public var peerLimits = PeerLimits()
+    public var dht = DHTOptions()
 
     public init(runtimeDirectory: String? = nil) { self.runtimeDirectory = runtimeDirectory }
   }
@@ -28,10 +30,11 @@ public actor ProfileService: LocalService {
   public nonisolated let directory: ProfileDirectory
   nonisolated let worker: StoreWorker<ProfileStore>
   nonisolated let keys: ProfileKeys
-  private nonisolated let options: Options
+  nonisolated let options: Options
   private var network: Task<Network, any Error>?
   private var isClosed = false
-  private var addresses: [PeerAddress] = []
+  private(set) var addresses: [PeerAddress] = []
+  var dht = DHTPart()
   private var joins = JoinDesk()
 
   /// What talks to peers, once it is needed.
@@ -82,6 +85,10 @@ public actor ProfileService: LocalService {
       try await answerJoin(number, record)
       return .done
     case .status: return .status(try await status())
+    case .setNetwork(let bytes, let replaces):
+      try await setNetwork(try NetworkConfiguration(bytes), replaces: replaces)
+      return .done
+    case .dht(let request): return try await perform(request)
     }
   }
 
@@ -105,8 +112,10 @@ public actor ProfileService: LocalService {
 
   /// Accepts peers at `address`; returns the address that is bound.
   public func listen(on address: PeerAddress) async throws -> PeerAddress {
-    let bound = try await connected().runtime.listen(on: address)
+    let configuration = addresses.isEmpty ? try dhtConfiguration(isClient: false) : nil
+    let bound = try await connected().runtime.listen(on: address, dht: configuration)
     addresses.append(bound)
+    if configuration != nil { dht.isStarted = true }
     return bound
   }
 
@@ -147,7 +156,7 @@ public actor ProfileService: LocalService {
     throw failure
   }
 
-  private func connected() async throws -> Network {
+  func connected() async throws -> Network {
     guard !isClosed else { throw NodeError(.closed, "the service was closed") }
     if let network { return try await network.value }
     let making = Task { [worker, keys, options] in

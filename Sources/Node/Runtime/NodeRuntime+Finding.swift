@@ -9,6 +9,8 @@ public struct DHTConfiguration: Sendable {
   public var settings: DHTSettings
   /// Endpoints that are always there, of both families.
   public var routers: [Endpoint]
+  /// See `NodeCore.DHTStart`.
+  public var announces = true
   /// Of the last run, by family.
   public var saved: [NodeCore.DHTFamily: SavedContacts]
   /// Keeps contacts for the next run. Called on the node's queue; it may take the time of a small file.
@@ -40,6 +42,22 @@ public struct DHTStatus: Hashable, Sendable {
   public var hashes: Int
   public var items: Int
   public var statistics: DHTNode.Statistics
+
+  public init(
+    family: NodeCore.DHTFamily, id: NodeID, endpoint: Endpoint, state: DHTNode.State, externalAddress: IPAddress?,
+    networkSize: Double?, contacts: [Contact], hashes: Int, items: Int, statistics: DHTNode.Statistics
+  ) {
+    self.family = family
+    self.id = id
+    self.endpoint = endpoint
+    self.state = state
+    self.externalAddress = externalAddress
+    self.networkSize = networkSize
+    self.contacts = contacts
+    self.hashes = hashes
+    self.items = items
+    self.statistics = statistics
+  }
 }
 
 extension NodeRuntime {
@@ -61,16 +79,18 @@ extension NodeRuntime {
 
   func bindDatagrams(_ endpoints: [Endpoint]) throws -> [UDPSocket] {
     var sockets: [UDPSocket] = []
-    do {
-      for endpoint in endpoints {
+    for endpoint in endpoints {
+      do {
         sockets.append(
           try UDPSocket(on: endpoint, queue: context.queue) { [weak self] bytes, source in
             self?.assumeIsolated { $0.feed(.datagram(bytes, from: source)) }
           })
+      } catch {
+        // Every interface was asked for, and there is no IPv6.
+        if endpoint.address == .v6(0, 0), !sockets.isEmpty { continue }
+        for socket in sockets { socket.close() }
+        throw error
       }
-    } catch {
-      for socket in sockets { socket.close() }
-      throw error
     }
     return sockets
   }
@@ -98,17 +118,33 @@ extension NodeRuntime {
     for family in NodeCore.DHTFamily.allCases where self.sockets[family] != nil {
       var settings = configuration.settings
       settings.family = family == .ipv4 ? .ipv4 : .ipv6
+      joining.insert(family)
       feed(
         .startDHT(
           NodeCore.DHTStart(
             settings: settings, saved: configuration.saved[family], routers: configuration.routers,
+            announces: configuration.announces,
             secret: AuthenticationCode(SystemRandom.bytes(AuthenticationCode.byteCount))!,
             random: SeededRandom(seed: SystemRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }))))
     }
   }
 
-  /// Asks the DHT. Without one the outcome is `.unreachable`, at once.
+  func joined(_ family: NodeCore.DHTFamily) {
+    joining.remove(family)
+    guard joining.isEmpty else { return }
+    for waiter in joinWaiters { waiter.resume() }
+    joinWaiters = []
+  }
+
+  /// Returns when the first attempt to join is over: within 10 s, at once for who has nobody to ask.
+  public func hasJoined() async {
+    guard !joining.isEmpty else { return }
+    await withCheckedContinuation { joinWaiters.append($0) }
+  }
+
+  /// Asks the DHT, once the node has joined it or failed to. Without a DHT the outcome is `.unreachable`, at once.
   public func ask(_ command: DHTNode.Command) async -> DHTNode.Report {
+    await hasJoined()
     let id = NodeCore.DHTRequestID(take())
     return await withCheckedContinuation { continuation in
       dhtRequests[id] = continuation
@@ -118,6 +154,8 @@ extension NodeRuntime {
 
   /// Stores a value no longer; what others hold of it fades.
   public func withdraw(_ key: DHTNode.PublicationKey) { feed(.withdraw(key)) }
+
+  public var isInDHT: Bool { NodeCore.DHTFamily.allCases.contains { core.dht($0) != nil } }
 
   /// One for each family that the node is in.
   public var dhtStatus: [DHTStatus] {

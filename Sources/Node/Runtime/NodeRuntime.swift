@@ -21,6 +21,9 @@ public actor NodeRuntime<Store: StoreAnswering> {
   private var listeners: [PeerListener] = []
   var sockets: [NodeCore.DHTFamily: UDPSocket] = [:]
   var dhtRequests: [NodeCore.DHTRequestID: CheckedContinuation<DHTNode.Report, Never>] = [:]
+  /// Families whose first attempt to join is under way, and who waits for its end.
+  var joining: Set<NodeCore.DHTFamily> = []
+  var joinWaiters: [CheckedContinuation<Void, Never>] = []
   var saveContacts: (@Sendable (NodeCore.DHTFamily, SavedContacts) -> Void)?
   private var syncs: [NodeCore.SyncID: SyncWaiter] = [:]
   private var joins: [NodeCore.SyncID: CheckedContinuation<[UInt8], any Error>] = [:]
@@ -184,6 +187,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
       }
     case .sendDatagram(let bytes, let endpoint):
       sockets[endpoint.address.isIPv4 ? .ipv4 : .ipv6]?.send(bytes, to: endpoint)
+    case .dhtJoined(let family, _): joined(family)
     case .dhtFinished(let id, let report): dhtRequests.removeValue(forKey: id)?.resume(returning: report)
     case .saveContacts(let family, let contacts): saveContacts?(family, contacts)
     // The report has all of it.

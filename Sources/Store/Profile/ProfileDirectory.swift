@@ -11,6 +11,9 @@ public struct ProfileDirectory: Hashable, Sendable {
     case rootKey = "root.key"
     case recoveryKey = "recovery.key"
     case nodeKey = "node.key"
+    case network
+    case contacts = "dht-contacts"
+    case contactsIPv6 = "dht-contacts6"
     case lock
     case controlSocket = "control.sock"
   }

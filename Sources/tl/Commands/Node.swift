@@ -1,3 +1,4 @@
+import DHT
 import Dispatch
 import Glibc
 import Identity
@@ -19,14 +20,16 @@ extension Command {
       .init("tl node --listen 0.0.0.0:7001", "serve everybody who can reach this port"),
       .init("tl node --listen 127.0.0.1:0 --json", "let the system pick a port, and print it for a program"),
     ],
-    options: [listen]
+    options: [listen, isPublic, bootstrap, noAnnounce, noDHT, bucketSize, parallel]
   ) { invocation in
     let profile = try invocation.profile()
     try profile.expectStore()
     let addresses = try invocation.arguments.texts(listen).map { try PeerAddress($0, for: .listening) }
     let running = RunningNode()
     let signals = running.stopAtSignals()
-    let options = NodeServer.Options(service: profile.serviceOptions(invocation.table.version), listen: addresses)
+    var service = profile.serviceOptions(invocation.table.version)
+    service.dht = try dhtOptions(invocation, profile)
+    let options = NodeServer.Options(service: service, listen: addresses)
     let server = try waiting { try await NodeServer.start(profile.directory, options: options) }
     running.set(server)
     try announce(server, invocation, profile)
@@ -34,6 +37,30 @@ extension Command {
     for source in signals { source.cancel() }
     invocation.output.note("stopped")
   }
+}
+
+/// What the command line says about the DHT. `--public` takes Mainline up for a profile that is in no network yet.
+private func dhtOptions(_ invocation: Invocation, _ profile: Profile) throws -> ProfileService.DHTOptions {
+  let arguments = invocation.arguments
+  var options = ProfileService.DHTOptions()
+  options.isDisabled = arguments.has(noDHT)
+  options.announces = !arguments.has(noAnnounce)
+  options.k = arguments.number(bucketSize)
+  options.alpha = arguments.number(parallel)
+  options.bootstrap = try arguments.texts(bootstrap).map { try PeerAddress($0) }
+  let network = try NetworkConfiguration(in: profile.directory)
+  if arguments.has(isPublic) {
+    guard !options.isDisabled else { throw CommandFailure(.usage, "--public and --no-dht exclude each other") }
+    if let network, network.network != .mainline {
+      throw CommandFailure(
+        .failed, "the profile is in \(network.words)", hint: "tl join public --replace leaves it for the public one")
+    }
+    if network == nil { options.enters = NetworkConfiguration(.mainline, bootstrap: []) }
+  } else if network == nil, !options.bootstrap.isEmpty {
+    throw CommandFailure(
+      .usage, "--bootstrap means nothing without a network", hint: "--public, or tl join TICKET, or tl invite")
+  }
+  return options
 }
 
 /// Ends the node in order at the first SIGTERM or SIGINT, and the process at the second, or while nothing has begun.
@@ -94,3 +121,11 @@ private func ticket(_ server: NodeServer, _ profile: Profile) throws -> String {
 
 private let listen = Option(
   "listen", .text("ADDR"), repeats: true, "let peers in at host:port; * is every interface, port 0 any free one")
+private let isPublic = Option("public", .flag, "find peers through the public BitTorrent Mainline DHT")
+private let bootstrap = Option(
+  "bootstrap", .text("ADDR"), repeats: true, "a node of the network that is always there, as host:port")
+private let noAnnounce = Option(
+  "no-announce", .flag, "look for logs, and do not say in the DHT that this node has any")
+private let noDHT = Option("no-dht", .flag, "stay out of the DHT")
+private let bucketSize = Option("dht-k", .number("N", 1...32), "how many nodes hold a value, and fill a bucket (8)")
+private let parallel = Option("dht-alpha", .number("N", 1...16), "queries of one search at a time (4)")

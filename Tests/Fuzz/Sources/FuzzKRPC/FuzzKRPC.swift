@@ -1,4 +1,5 @@
 import DHT
+import Identity
 
 /// A query that is read is written back to one that reads the same; nothing else ends the run.
 @_cdecl("LLVMFuzzerTestOneInput")
@@ -19,6 +20,11 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   }
   if let saved = try? SavedContacts(bytes) {
     precondition((try? SavedContacts(saved.bytes)) == saved, "saved contacts do not last")
+  }
+  // With the checksum that nobody guesses.
+  let checked = bytes + Digest(hashing: bytes).bytes.prefix(4)
+  if let network = try? NetworkConfiguration(checked) {
+    precondition(network.bytes == checked, "a network has two forms")
   }
   return 0
 }
