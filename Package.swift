@@ -70,6 +70,9 @@ let package = Package(
       name: "tl-dht", dependencies: ["Primitives", "Identity", "DHT", "Transport"], path: "tools/tl-dht",
       swiftSettings: strict),
     .executableTarget(
+      name: "dht-scale", dependencies: ["Primitives", "Identity", "DHT", "Simulator"], path: "benchmarks/dht-scale",
+      swiftSettings: strict),
+    .executableTarget(
       name: "tl-bench",
       dependencies: [
         "Primitives", "Identity", "Events", "Replication", "Store", "Timelines", "Transport", "Node",

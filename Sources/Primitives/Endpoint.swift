@@ -33,10 +33,18 @@ public enum IPAddress: Hashable, Sendable {
 
   /// 4 or 16 bytes in network order.
   public var bytes: [UInt8] {
+    var bytes: [UInt8] = []
+    append(to: &bytes)
+    return bytes
+  }
+
+  /// Appends what `bytes` gives.
+  public func append(to bytes: inout [UInt8]) {
     switch self {
-    case .v4(let value): withUnsafeBytes(of: value.bigEndian) { Array($0) }
+    case .v4(let value): withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
     case .v6(let high, let low):
-      withUnsafeBytes(of: high.bigEndian) { Array($0) } + withUnsafeBytes(of: low.bigEndian) { Array($0) }
+      withUnsafeBytes(of: high.bigEndian) { bytes.append(contentsOf: $0) }
+      withUnsafeBytes(of: low.bigEndian) { bytes.append(contentsOf: $0) }
     }
   }
 }
@@ -82,7 +90,15 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
 
   /// 6 or 18 bytes; see `init(compact:)`.
   public var compact: [UInt8] {
-    address.bytes + [UInt8(truncatingIfNeeded: port >> 8), UInt8(truncatingIfNeeded: port)]
+    var bytes: [UInt8] = []
+    append(to: &bytes)
+    return bytes
+  }
+
+  /// Appends what `compact` gives.
+  public func append(to bytes: inout [UInt8]) {
+    address.append(to: &bytes)
+    withUnsafeBytes(of: port.bigEndian) { bytes.append(contentsOf: $0) }
   }
 
   public var description: String { address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)" }

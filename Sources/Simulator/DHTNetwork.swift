@@ -11,6 +11,8 @@ public struct DHTNetwork: Sendable {
     /// Of all datagrams, 0 to 1.
     public var loss = 0.0
     public var settings = DHTSettings()
+    /// Whether `events` and `outside` are filled: a network of many thousands writes more of them than memory holds.
+    public var keepsEvents = true
 
     public init() {}
   }
@@ -40,14 +42,20 @@ public struct DHTNetwork: Sendable {
   public private(set) var events: [(member: Int, effect: DHTNode.Effect)] = []
   /// Datagrams to endpoints at which no member is: what a scripted remote gets.
   public private(set) var outside: [(bytes: [UInt8], from: Endpoint, to: Endpoint)] = []
-  /// Grows with every datagram that is delivered, and depends on all of them in their order (FNV-1a).
+  /// Changes with every datagram that is delivered, and depends on all of them in their order (FNV-1a over words).
   public private(set) var trace: UInt64 = 0xCBF2_9CE4_8422_2325
+  /// Datagrams that arrived, their bytes, and how often a node was called because its deadline had come.
   public private(set) var delivered = 0
+  public private(set) var deliveredBytes = 0
+  public private(set) var wakes = 0
 
   private var queue = Agenda<Event>()
   private var places: [Endpoint: Int] = [:]
+  private var sybils: [Int] = []
   public var random: SeededRandom
   private var operation: UInt64 = 0
+  /// Commands that `perform` waits for.
+  private var awaited: Set<DHTNode.OperationID> = []
   private var site: UInt32 = 0
 
   public init(seed: UInt64, options: Options = Options()) {
@@ -86,18 +94,20 @@ public struct DHTNetwork: Sendable {
   public mutating func addSybil(id: NodeID) {
     let index = add(id: id)
     members[index].isSybil = true
+    sybils.append(index)
     command(index, .bootstrap(contacts: [], routers: [members[0].endpoint]))
   }
 
   public mutating func removeSybils() {
-    for index in members.indices where members[index].isSybil { kill(index) }
+    for index in sybils { kill(index) }
+    sybils = []
   }
 
   private mutating func lie(_ index: Int, _ query: KRPCQuery, _ transaction: [UInt8], _ endpoint: Endpoint) {
     var reply = KRPCReply(id: members[index].node.id)
     switch query.ask {
     case .findNode(let target, _), .getPeers(let target, _), .get(let target, _, _), .sampleInfohashes(let target, _):
-      let kind = members.filter { $0.isSybil && $0.isAlive }.map { Contact($0.node.id, at: $0.endpoint) }
+      let kind = sybils.map { Contact(members[$0].node.id, at: members[$0].endpoint) }
       let sorted = kind.sorted { $0.id.distance(to: target) < $1.id.distance(to: target) }
       reply.nodes = Array(sorted.prefix(8))
       reply.token = [1]
@@ -105,6 +115,10 @@ public struct DHTNetwork: Sendable {
     }
     let message = KRPCMessage(transaction: transaction, body: .reply(reply))
     send(message.encoded(for: options.settings.networkKey), from: members[index].endpoint, to: endpoint)
+  }
+
+  mutating func assume(_ index: Int, _ contacts: [Contact], _ distances: [[Double]]) {
+    members[index].node.assume(contacts, distances: distances, at: now.instant)
   }
 
   /// The node is gone, without a word.
@@ -132,9 +146,16 @@ public struct DHTNetwork: Sendable {
 
   /// Gives a command and runs until it is finished; nil if it is not within a minute.
   public mutating func perform(_ index: Int, _ command: DHTNode.Command) -> DHTNode.Report? {
-    let id = self.command(index, command)
-    run(for: .seconds(60)) { $0.reports[id] != nil }
-    return reports.removeValue(forKey: id)
+    perform([(index, command)])[0]
+  }
+
+  /// Gives commands at one moment, and runs until all of them are finished.
+  public mutating func perform(_ commands: [(member: Int, command: DHTNode.Command)]) -> [DHTNode.Report?] {
+    let ids = (1...commands.count).map { DHTNode.OperationID(operation + UInt64($0)) }
+    awaited = Set(ids)
+    for (member, command) in commands { self.command(member, command) }
+    run(for: .seconds(60)) { $0.awaited.isEmpty }
+    return ids.map { reports.removeValue(forKey: $0) }
   }
 
   public mutating func input(_ index: Int, _ input: DHTNode.Input) {
@@ -142,9 +163,11 @@ public struct DHTNetwork: Sendable {
     for effect in members[index].node.handle(input, at: now) {
       switch effect {
       case .send(let bytes, let endpoint): send(bytes, from: members[index].endpoint, to: endpoint)
-      case .finished(let report): reports[report.id] = report
+      case .finished(let report):
+        reports[report.id] = report
+        awaited.remove(report.id)
       case .foundPeers, .foundItem, .republished, .externalAddress, .stateChanged, .saveContacts:
-        events.append((index, effect))
+        if options.keepsEvents { events.append((index, effect)) }
       }
     }
     schedule(index)
@@ -157,9 +180,15 @@ public struct DHTNetwork: Sendable {
   }
 
   private func delay(_ a: Endpoint, _ b: Endpoint) -> Duration {
-    func number(_ endpoint: Endpoint) -> UInt64 { endpoint.compact.reduce(0) { $0 &* 257 &+ UInt64($1) } }
-    var mixed = SeededRandom(seed: number(a) ^ number(b))
+    var mixed = SeededRandom(seed: Self.number(a) ^ Self.number(b))
     return .milliseconds(Int.random(in: options.delay, using: &mixed))
+  }
+
+  private static func number(_ endpoint: Endpoint) -> UInt64 {
+    switch endpoint.address {
+    case .v4(let value): UInt64(value) &* 0x1_0001_0001 &+ UInt64(endpoint.port)
+    case .v6(let high, let low): (high &* 0x1_0001_0001 ^ low) &* 0x1_0001 &+ UInt64(endpoint.port)
+    }
   }
 
   private mutating func schedule(_ index: Int) {
@@ -180,6 +209,7 @@ public struct DHTNetwork: Sendable {
       case .wake(let index):
         guard members[index].wake == due else { continue }
         members[index].wake = nil
+        wakes += 1
         input(index, .deadlineReached)
       }
     }
@@ -192,10 +222,9 @@ public struct DHTNetwork: Sendable {
   }
 
   private mutating func deliver(_ bytes: [UInt8], _ source: Endpoint, _ destination: Endpoint) {
-    for byte in destination.compact + bytes { trace = (trace ^ UInt64(byte)) &* 0x100_0000_01B3 }
-    delivered += 1
+    note(bytes, destination)
     guard let index = places[destination] else {
-      outside.append((bytes, source, destination))
+      if options.keepsEvents { outside.append((bytes, source, destination)) }
       return
     }
     if members[index].isSybil, members[index].isAlive,
@@ -205,6 +234,21 @@ public struct DHTNetwork: Sendable {
       return lie(index, query, message.transaction, source)
     }
     input(index, .received(bytes, from: source))
+  }
+
+  private mutating func note(_ bytes: [UInt8], _ destination: Endpoint) {
+    var hash = (trace ^ Self.number(destination) ^ UInt64(bytes.count)) &* 0x100_0000_01B3
+    bytes.withUnsafeBytes { bytes in
+      for offset in stride(from: 0, to: bytes.count & ~7, by: 8) {
+        let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self).littleEndian
+        hash = (hash ^ word) &* 0x100_0000_01B3
+        hash ^= hash >> 29
+      }
+      for offset in (bytes.count & ~7)..<bytes.count { hash = (hash ^ UInt64(bytes[offset])) &* 0x100_0000_01B3 }
+    }
+    trace = hash
+    delivered += 1
+    deliveredBytes += bytes.count
   }
 
   /// Takes what went to a scripted remote.

@@ -45,6 +45,17 @@ import Testing
     #expect(table.count == table.entries.count)
   }
 
+  @Test("who is near is never left waiting behind those who are farther, however narrow the next bucket is")
+  func nearOnes() {
+    var table = Self.table(first: [16, 4])
+    // Sixteen near ones fill the only bucket, one for each depth from 2 on.
+    for number in 0..<16 { _ = table.answered(Self.contact(number + 2, number), at: Self.start) }
+    #expect(table.count == 16)
+    for number in 16..<20 { _ = table.answered(Self.contact(0, number), at: Self.start) }
+    _ = table.answered(Self.contact(20, 30), at: Self.start)
+    #expect(table.count == 21 && table.entries.count == 21)
+  }
+
   @Test("one that fails gives way to one that waits; without one it stays for twenty misses, told to nobody")
   func failures() {
     var table = Self.table()

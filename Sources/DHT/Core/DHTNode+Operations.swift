@@ -146,23 +146,22 @@ extension DHTNode {
       }
       if !isHeldUp { break }
     }
-    guard let lookup = operations[number]?.lookup, lookup.isDone(at: now.instant) else { return }
-    lookupDone(number)
+    if operations[number]?.lookup.isDone(at: now.instant) == true { lookupDone(number) }
   }
 
   /// The question of one step.
   private mutating func askStep(_ number: UInt64, _ endpoint: Endpoint) -> Bool {
-    guard let operation = operations[number] else { return false }
-    let target = operation.lookup.target
+    // The operation itself is not held: it changes meanwhile, and would be copied with all its candidates.
+    guard let (kind, target) = operations[number].map({ ($0.kind, $0.lookup.target) }) else { return false }
     let plain = KRPCQuery.Ask.findNode(target: target, want: [])
-    switch operation.kind {
+    switch kind {
     case .findNode: return ask(plain, endpoint, for: .lookup(number, isItem: false))
     case .getPeers, .store(.peer):
       return ask(.getPeers(infoHash: target, want: []), endpoint, for: .lookup(number, isItem: false))
     case .getImmutable, .getMutable, .store(.immutable), .store(.mutable):
       if withoutItems.contains(endpoint) { return ask(plain, endpoint, for: .lookup(number, isItem: false)) }
       return ask(
-        .get(target: target, sequence: operation.sequenceAsked, want: []), endpoint, for: .lookup(number, isItem: true))
+        .get(target: target, sequence: kind.sequenceAsked, want: []), endpoint, for: .lookup(number, isItem: true))
     }
   }
 
@@ -247,25 +246,27 @@ extension DHTNode {
   }
 
   private mutating func lookupAnswered(_ number: UInt64, _ endpoint: Endpoint, _ reply: KRPCReply) {
-    guard let operation = operations[number], operation.stores == nil else { return }
+    guard let (kind, target) = operations[number].map({ ($0.kind, $0.lookup.target) }),
+      operations[number]?.stores == nil
+    else { return }
     let nodes = nodes(reply, from: endpoint)
     hear(of: nodes)
     var sequence: Int64?
-    switch operation.kind {
+    switch kind {
     case .findNode: break
     case .getPeers, .store(.peer):
       found(reply.values.filter { settings.passes($0, with: endpoint.address) }, number)
     case .getImmutable:
       if let value = reply.value, value.count <= MutableItem.valueByteCountMaximum {
         let item = ImmutableItem(value: value)
-        if item.target == operation.lookup.target {
+        if item.target == target {
           operations[number]?.lookup.answered(endpoint, id: reply.id, nodes: nodes, token: reply.token)
           return finish(number, .immutable(item))
         }
       }
     case .store(.immutable):
       // Who has it already counts as a copy when it is stored again.
-      if let value = reply.value, NodeID(sha1: value) == operation.lookup.target { sequence = 0 }
+      if let value = reply.value, NodeID(sha1: value) == target { sequence = 0 }
     case .getMutable(let key, let salt, _): sequence = mutable(reply, key, salt, endpoint, number)
     case .store(.mutable(let item, _, _)): sequence = mutable(reply, item.key, item.salt, endpoint, number)
     }
@@ -287,8 +288,8 @@ extension DHTNode {
 
   /// Takes note of an item, if it holds; only the newest counts, and of two with one number the first.
   private mutating func found(_ item: MutableItem, _ endpoint: Endpoint?, _ number: UInt64) -> Bool {
-    guard let operation = operations[number] else { return false }
-    if let newest = operation.newest, newest.sequence >= item.sequence {
+    guard operations[number] != nil else { return false }
+    if let newest = operations[number]?.newest, newest.sequence >= item.sequence {
       // A copy of what is known needs no second check of its signature.
       let isCopy = newest == item
       if isCopy, let endpoint { operations[number]?.holders.append(endpoint) }
@@ -297,10 +298,10 @@ extension DHTNode {
     guard item.isSigned else { return false }
     operations[number]?.newest = item
     operations[number]?.holders = endpoint.map { [$0] } ?? []
-    if case .getMutable(_, _, let known) = operation.kind {
+    if case .getMutable(_, _, let known)? = operations[number]?.kind {
       if let known, item.sequence <= known {
         operations[number]?.newest = nil
-      } else if let id = operation.id {
+      } else if let id = operations[number]?.id {
         effects.append(.foundItem(id, item))
       }
     }
@@ -308,14 +309,15 @@ extension DHTNode {
   }
 
   private mutating func found(_ endpoints: [Endpoint], _ number: UInt64) {
-    guard let operation = operations[number], case .getPeers = operation.kind else { return }
+    guard case .getPeers? = operations[number]?.kind else { return }
+    let known = operations[number]?.peers.count ?? 0
     var fresh: [Endpoint] = []
-    for endpoint in endpoints where operation.peers.count + fresh.count < Self.peersMaximum {
+    for endpoint in endpoints where known + fresh.count < Self.peersMaximum {
       if operations[number]?.knownPeers.insert(endpoint).inserted == true { fresh.append(endpoint) }
     }
     guard !fresh.isEmpty else { return }
     operations[number]?.peers += fresh
-    if let id = operation.id { effects.append(.foundPeers(id, fresh)) }
+    if let id = operations[number]?.id { effects.append(.foundPeers(id, fresh)) }
   }
 
   // MARK: No answers
@@ -377,11 +379,11 @@ extension DHTNode {
   }
 }
 
-extension DHTNode.Operation {
+extension DHTNode.Operation.Kind {
   /// The number that a `get` carries. A mutable one always has one: libtorrent can be made to give a forged value to those
   /// that send none (PROTOCOLS 2.5).
   fileprivate var sequenceAsked: Int64? {
-    switch kind {
+    switch self {
     case .findNode, .getPeers, .getImmutable, .store(.peer), .store(.immutable): nil
     case .getMutable(_, _, let known): max(0, known ?? 0)
     // One less than the one that counts, so that those who have it prove it.

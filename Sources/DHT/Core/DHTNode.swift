@@ -291,7 +291,7 @@ public struct DHTNode: Sendable {
   }
 
   /// When the node wants to be called; never nil for long, but later once nothing is under way.
-  public var nextDeadline: Instant? { agenda.first?.due }
+  public var nextDeadline: Instant? { agenda.nextDue }
 
   /// Takes one input. The effects are to be executed in their order.
   public mutating func handle(_ input: Input, at now: Moment) -> [Effect] {
@@ -325,6 +325,16 @@ public struct DHTNode: Sendable {
       $0.element.answered == $1.element.answered ? $0.offset < $1.offset : $0.element.answered > $1.element.answered
     }
     return SavedContacts(id: id, contacts: good.map(\.element.contact))
+  }
+
+  /// Takes contacts as if each had answered within the last ten minutes, and the distances of the nearest nodes as if
+  /// lookups had met them. Simulations of networks that are too large to be joined node by node begin with it.
+  package mutating func assume(_ contacts: [Contact], distances: [[Double]], at now: Instant) {
+    for contact in contacts {
+      let age = Duration.milliseconds(Int.random(in: 0..<600_000, using: &random))
+      _ = table.answered(contact, at: now + (.zero - age))
+    }
+    for nearest in distances { size.observe(nearest) }
   }
 
   // MARK: Time

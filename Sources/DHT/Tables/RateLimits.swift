@@ -147,11 +147,13 @@ package struct RateLimits: Sendable {
   private mutating func with<Result>(
     _ address: IPAddress, at now: Instant, _ body: (inout Source, Options) -> Result
   ) -> Result {
-    if sources.index(forKey: address) == nil {
+    var place = sources.index(forKey: address)
+    if place == nil {
       if sources.count >= Self.sourcesMaximum { evict(at: now) }
       sources[address] = Source(windowBegan: now, bytesBegan: now, nextSend: now, used: now)
+      place = sources.index(forKey: address)
     }
-    let index = sources.index(forKey: address)!
+    let index = place!
     if now - sources.values[index].bytesBegan >= Self.memory {
       sources.values[index].bytesBegan = now
       sources.values[index].bytesIn = 0

@@ -189,29 +189,21 @@ package struct RoutingTable: Sendable {
     return live.firstIndex { !$0.contact.id.fits($0.contact.endpoint.address) }
   }
 
+  /// Halves the last bucket. The new last one may have been narrower than what it gets: it is split in its turn when the
+  /// next one comes, and nobody near to us is left waiting in between.
   private mutating func split(at now: Instant) {
     let old = buckets.removeLast()
     let depth = buckets.count
     func isNear(_ entry: Entry) -> Bool { own.sharedBits(with: entry.contact.id) > depth }
-    var far = Bucket(
-      live: old.live.filter { !isNear($0) }, spare: old.spare.filter { !isNear($0) }, touched: old.touched)
-    var near = Bucket(live: old.live.filter(isNear), spare: old.spare.filter(isNear), touched: old.touched)
-    // The last bucket may have been wider than the one it becomes.
-    for (index, size) in [(0, capacity(depth)), (1, capacity(depth + 1))] {
-      while (index == 0 ? far : near).live.count > size {
-        let excess = index == 0 ? far.live.removeLast() : near.live.removeLast()
-        count -= 1
-        if index == 0, far.spare.count < options.bucketSize {
-          far.spare.append(excess)
-        } else if index == 1, near.spare.count < options.bucketSize {
-          near.spare.append(excess)
-        } else {
-          forget(excess.contact.endpoint)
-        }
+    buckets.append(
+      Bucket(live: old.live.filter { !isNear($0) }, spare: old.spare.filter { !isNear($0) }, touched: old.touched))
+    buckets.append(Bucket(live: old.live.filter(isNear), spare: old.spare.filter(isNear), touched: old.touched))
+    for index in [depth, depth + 1] {
+      while buckets[index].live.count < capacity(index), let next = buckets[index].spare.popLast() {
+        buckets[index].live.append(next)
+        count += 1
       }
     }
-    buckets.append(far)
-    buckets.append(near)
   }
 
   private mutating func remove(_ endpoint: Endpoint) {
@@ -249,10 +241,11 @@ package struct RoutingTable: Sendable {
   package func closest(
     to target: NodeID, count wanted: Int, includesFailing: Bool = false, where fits: (Endpoint) -> Bool = { _ in true }
   ) -> [Contact] {
-    var found = NearestList(to: target, capacity: wanted)
+    var found = NearestList(capacity: wanted)
     func add(_ bucket: Int) {
-      for entry in buckets[bucket].live where (includesFailing || entry.failures == 0) && fits(entry.contact.endpoint) {
-        found.insert(entry.contact)
+      for entry in buckets[bucket].live where includesFailing || entry.failures == 0 {
+        let distance = entry.contact.id.distance(to: target)
+        if found.takes(distance), fits(entry.contact.endpoint) { found.insert(entry.contact, distance) }
       }
     }
     // Who shares more bits with us than the target does is as far from the target as any of them; who shares fewer is
@@ -272,7 +265,16 @@ package struct RoutingTable: Sendable {
   package var entries: [Entry] { buckets.flatMap(\.live) }
 
   /// Who answered longest ago, and when.
-  package var stalest: Entry? { buckets.lazy.flatMap(\.live).min { $0.answered < $1.answered } }
+  package var stalest: Entry? {
+    var stalest: (bucket: Int, place: Int, answered: Instant)?
+    for bucket in buckets.indices {
+      for (place, entry) in buckets[bucket].live.enumerated()
+      where entry.answered < stalest?.answered ?? Instant(nanoseconds: .max) {
+        stalest = (bucket, place, entry.answered)
+      }
+    }
+    return stalest.map { buckets[$0.bucket].live[$0.place] }
+  }
 
   /// The bucket that saw nothing for longest, if that is before `limit`.
   package func idleBucket(before limit: Instant) -> Int? {
@@ -285,21 +287,23 @@ package struct RoutingTable: Sendable {
 
 /// The nearest of the contacts it is given.
 struct NearestList {
-  let target: NodeID
   let capacity: Int
   private(set) var contacts: [Contact] = []
   private var distances: [Distance] = []
 
-  init(to target: NodeID, capacity: Int) {
-    self.target = target
+  init(capacity: Int) {
     self.capacity = capacity
     contacts.reserveCapacity(capacity + 1)
     distances.reserveCapacity(capacity + 1)
   }
 
-  mutating func insert(_ contact: Contact) {
-    let distance = contact.id.distance(to: target)
-    if distances.count == capacity, let last = distances.last, distance >= last { return }
+  /// Whether something at this distance belongs to the nearest so far.
+  func takes(_ distance: Distance) -> Bool {
+    guard distances.count == capacity, let last = distances.last else { return true }
+    return distance < last
+  }
+
+  mutating func insert(_ contact: Contact, _ distance: Distance) {
     var place = distances.count
     while place > 0, distance < distances[place - 1] { place -= 1 }
     distances.insert(distance, at: place)

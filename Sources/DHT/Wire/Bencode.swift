@@ -43,6 +43,7 @@ public struct Bencode: Sendable {
     self.bytes = bytes
     tokens.reserveCapacity(24)
     var frames: [Frame] = []
+    frames.reserveCapacity(Self.depthMaximum)
     var position = 0
     repeat {
       guard position < bytes.count else { throw ByteError(at: position, "truncated") }
@@ -72,7 +73,7 @@ public struct Bencode: Sendable {
         push(.string, start, content.lowerBound, position)
         if isKey {
           if let previous = frames[depth - 1].previousKey,
-            !bytes[previous].lexicographicallyPrecedes(bytes[content])
+            !bytes.withUnsafeBufferPointer({ $0[previous].lexicographicallyPrecedes($0[content]) })
           {
             isCanonical = false
           }
@@ -196,7 +197,7 @@ extension Bencode {
     while index < Int(tokens[place.index].next) {
       let value = Int(tokens[index].next)
       let name = Int(tokens[index].content)..<Int(tokens[index].end)
-      if name.count == wanted.count, bytes[name].elementsEqual(wanted) {
+      if name.count == wanted.count, bytes.withUnsafeBufferPointer({ $0[name].elementsEqual(wanted) }) {
         return (Place(index: index), Place(index: value))
       }
       index = Int(tokens[value].next)
@@ -213,13 +214,26 @@ public struct BencodeWriter: Sendable {
 
   public mutating func integer(_ value: Int64) {
     bytes.append(UInt8(ascii: "i"))
-    bytes.append(contentsOf: String(value).utf8)
+    if value < 0 { bytes.append(UInt8(ascii: "-")) }
+    // At most 20 digits, the last first.
+    var rest = value.magnitude
+    let first = bytes.count
+    repeat {
+      bytes.append(0x30 + UInt8(rest % 10))
+      rest /= 10
+    } while rest > 0
+    bytes[first...].reverse()
     bytes.append(UInt8(ascii: "e"))
   }
 
   public mutating func string(_ content: some Collection<UInt8>) {
     length(content.count)
     bytes.append(contentsOf: content)
+  }
+
+  public mutating func string(_ endpoint: Endpoint) {
+    length(endpoint.address.isIPv4 ? 6 : 18)
+    endpoint.append(to: &bytes)
   }
 
   public mutating func string(_ id: NodeID) {

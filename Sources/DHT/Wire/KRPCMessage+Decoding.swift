@@ -61,7 +61,9 @@ extension KRPCMessage {
       KRPCMessage(
         transaction: Array(transaction), body: body,
         version: packet.string(packet.value("v", in: packet.root)).map(Array.init),
-        observed: packet.string(packet.value("ip", in: packet.root)).flatMap { Endpoint(compact: $0) },
+        observed: packet.string(packet.value("ip", in: packet.root)).flatMap {
+          $0.withUnsafeBytes { Endpoint(packed: $0) }
+        },
         isReadOnly: packet.integer(packet.value("ro", in: packet.root)) == 1))
   }
 }
@@ -93,7 +95,7 @@ extension KRPCQuery {
       guard let token = packet.string(packet.value("token", in: arguments)) else { throw refuse("missing 'token'") }
       return Array(token)
     }
-    switch KRPCMethod(rawValue: String(decoding: name, as: UTF8.self)) {
+    switch KRPCMethod(name) {
     case .ping: ask = .ping
     case .findNode: ask = .findNode(target: try identifier("target"), want: want)
     case .getPeers: ask = .getPeers(infoHash: try identifier("info_hash"), want: want)
@@ -172,7 +174,7 @@ extension KRPCReply {
     token = string("token").flatMap { $0.count <= Self.tokenByteCountMaximum ? Array($0) : nil }
     // Either family, also mixed (BEP 32); port 0 is nowhere.
     values = packet.elements(of: packet.value("values", in: fields)).compactMap { place in
-      packet.string(place).flatMap { Endpoint(compact: $0) }.flatMap { $0.port == 0 ? nil : $0 }
+      packet.string(place).flatMap { $0.withUnsafeBytes { Endpoint(packed: $0) } }.flatMap { $0.port == 0 ? nil : $0 }
     }
     value = packet.value("v", in: fields).map { Array(packet.bytes[packet.range(of: $0)]) }
     key = string("k").flatMap { PublicKey($0) }
@@ -187,11 +189,26 @@ extension KRPCReply {
 
   /// What is left over at the end is ignored, as is a node at port 0.
   private static func contacts(_ bytes: ArraySlice<UInt8>, bytesEach: Int) -> [Contact] {
-    stride(from: bytes.startIndex, through: bytes.endIndex - bytesEach, by: bytesEach).compactMap { start in
-      guard let id = NodeID(bytes[start..<(start + 20)]),
-        let endpoint = Endpoint(compact: bytes[(start + 20)..<(start + bytesEach)]), endpoint.port != 0
-      else { return nil }
-      return Contact(id, at: endpoint)
+    bytes.withUnsafeBytes { bytes in
+      stride(from: 0, through: bytes.count - bytesEach, by: bytesEach).compactMap { start in
+        let address = UnsafeRawBufferPointer(rebasing: bytes[(start + 20)..<(start + bytesEach)])
+        guard let id = NodeID(UnsafeRawBufferPointer(rebasing: bytes[start..<(start + 20)])),
+          let endpoint = Endpoint(packed: address), endpoint.port != 0
+        else { return nil }
+        return Contact(id, at: endpoint)
+      }
+    }
+  }
+}
+
+extension Endpoint {
+  /// As `init(compact:)`. Most of a reply are these.
+  fileprivate init?(packed bytes: UnsafeRawBufferPointer) {
+    if bytes.count == 6 {
+      let value = UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self))
+      self.init(.v4(value), port: UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self)))
+    } else {
+      self.init(compact: bytes)
     }
   }
 }

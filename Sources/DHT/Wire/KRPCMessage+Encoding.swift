@@ -64,11 +64,11 @@ extension KRPCMessage {
     }
     if let observed {
       writer.key("ip")
-      writer.string(observed.compact)
+      writer.string(observed)
     }
     if case .query(let query) = body {
       writer.key("q")
-      writer.string(Array((query.method?.rawValue ?? "unknown").utf8))
+      writer.key(query.method?.name ?? "unknown")
     }
     if let reply {
       writer.key("r")
@@ -182,7 +182,7 @@ extension BencodeWriter {
     length(contacts.count * bytesEach)
     for contact in contacts {
       contact.id.append(to: &bytes)
-      bytes.append(contentsOf: contact.endpoint.compact)
+      contact.endpoint.append(to: &bytes)
     }
   }
 }
@@ -236,7 +236,7 @@ extension KRPCReply {
     if !values.isEmpty {
       writer.key("values")
       writer.beginList()
-      for value in values { writer.string(value.compact) }
+      for value in values { writer.string(value) }
       writer.end()
     }
     writer.end()

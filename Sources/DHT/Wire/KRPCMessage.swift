@@ -46,6 +46,28 @@ public enum KRPCMethod: String, Sendable, CaseIterable {
   case get
   case put
   case sampleInfohashes = "sample_infohashes"
+
+  var name: StaticString {
+    switch self {
+    case .ping: "ping"
+    case .findNode: "find_node"
+    case .getPeers: "get_peers"
+    case .announcePeer: "announce_peer"
+    case .get: "get"
+    case .put: "put"
+    case .sampleInfohashes: "sample_infohashes"
+    }
+  }
+
+  private static let all = allCases
+
+  init?(_ name: ArraySlice<UInt8>) {
+    let method = Self.all.first { method in
+      method.name.withUTF8Buffer { $0.count == name.count && name.elementsEqual($0) }
+    }
+    guard let method else { return nil }
+    self = method
+  }
 }
 
 /// Which families of nodes the asker wants (BEP 32).

@@ -19,6 +19,12 @@ public struct NodeID: Hashable, Comparable, Sendable {
 
   /// Takes exactly 20 bytes; any other count is refused.
   public init?(_ bytes: some Collection<UInt8>) {
+    let id = bytes.withContiguousStorageIfAvailable { Self(UnsafeRawBufferPointer($0)) }
+    if let id {
+      guard let id else { return nil }
+      self = id
+      return
+    }
     guard bytes.count == Self.byteCount else { return nil }
     var high: UInt64 = 0
     var middle: UInt64 = 0
@@ -31,6 +37,14 @@ public struct NodeID: Hashable, Comparable, Sendable {
       }
     }
     self.init(high: high, middle: middle, low: low)
+  }
+
+  init?(_ bytes: UnsafeRawBufferPointer) {
+    guard bytes.count == Self.byteCount else { return nil }
+    self.init(
+      high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+      middle: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
+      low: UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt32.self)))
   }
 
   /// Reads 40 hexadecimal digits of either case.
