@@ -13,7 +13,7 @@ import Transport
 ///     NODE ID bootstrap ADDRESS:PORT…         NODE counts from 0; the result carries the ID
 ///     NODE ID ping ADDRESS:PORT
 ///     NODE ID find|peers|get HEX
-///     NODE ID announce HEX PORT
+///     NODE ID announce HEX [PORT]             without one that of our datagrams, as the storers see it (implied_port)
 ///     NODE ID put VALUE                       bytes in hexadecimal digits, bencoded
 ///     NODE ID get-mutable KEY SALT            "-" for no salt
 ///     NODE ID put-mutable SEED SALT SEQUENCE VALUE [COMPARE-AND-SWAP]
@@ -66,6 +66,8 @@ private final class Runner: @unchecked Sendable {
   private var node: DHTNode
   private var socket: UDPSocket?
   private let timer: any DispatchSourceTimer
+  /// What the timer is set to: setting it again for each datagram would cost more than the datagram.
+  private var wake = Int64.max
   private let name: String
 
   init(_ endpoint: Endpoint, _ settings: DHTSettings, _ queue: DispatchQueue) {
@@ -74,7 +76,10 @@ private final class Runner: @unchecked Sendable {
       settings: settings, id: nil, secret: AuthenticationCode(SystemRandom.bytes(32))!,
       random: SeededRandom(seed: SystemRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }), at: Self.now())
     timer = DispatchSource.makeTimerSource(queue: queue)
-    timer.setEventHandler { [self] in input(.deadlineReached) }
+    timer.setEventHandler { [self] in
+      wake = .max
+      input(.deadlineReached)
+    }
     do {
       socket = try UDPSocket(on: endpoint, queue: queue) { [self] bytes, source in
         input(.received(bytes, from: source))
@@ -105,7 +110,8 @@ private final class Runner: @unchecked Sendable {
       case .foundPeers, .foundItem, .republished, .externalAddress, .stateChanged, .saveContacts: break
       }
     }
-    guard let deadline = node.nextDeadline else { return }
+    guard let deadline = node.nextDeadline, deadline.nanoseconds < wake else { return }
+    wake = deadline.nanoseconds
     timer.schedule(deadline: .now() + .nanoseconds(max(0, Int(deadline.nanoseconds - now.instant.nanoseconds))))
   }
 
@@ -127,9 +133,9 @@ private final class Runner: @unchecked Sendable {
     case ("find", 1), ("peers", 1), ("get", 1):
       guard let target = NodeID(hex: words[0]) else { return false }
       return run(verb == "find" ? .findNode(target) : verb == "peers" ? .getPeers(target) : .getImmutable(target))
-    case ("announce", 2):
-      guard let hash = NodeID(hex: words[0]), let port = UInt16(words[1]) else { return false }
-      return run(.announce(hash, port: port))
+    case ("announce", 1), ("announce", 2):
+      guard let hash = NodeID(hex: words[0]) else { return false }
+      return run(.announce(hash, port: words.count == 2 ? UInt16(words[1]) : nil))
     case ("put", 1):
       guard let value = bytes(0), value.count <= MutableItem.valueByteCountMaximum else { return false }
       return run(.putImmutable(ImmutableItem(value: value), keeps: false))
