@@ -83,6 +83,85 @@ import Testing
     }
   }
 
+  static let values: [(name: String, value: [UInt8], expires: Timestamp?)] = [
+    ("empty", [], nil), ("short", Array("hello".utf8), Timestamp(milliseconds: 1_800_000_000_999)),
+    ("longest of one item", [UInt8](repeating: 1, count: StoredValue.inlineByteCountMaximum), nil),
+    ("shortest of parts", bytes(StoredValue.inlineByteCountMaximum + 1), Timestamp(milliseconds: 1_800_000_000_000)),
+    ("longest without lists", bytes(47 * 996), nil), ("shortest with lists", bytes(47 * 996 + 1), nil),
+  ]
+
+  /// Bytes of which no two parts are equal.
+  static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 / 996) } }
+
+  static func valueLines() -> [JSONObject] {
+    values.map { name, value, expires in
+      let stored = StoredValue(value, expires: expires)
+      var line = JSONObject()
+      line.add("name", name)
+      line.add("count", value.count)
+      line.add("hash", Digest(hashing: value).hex)
+      line.add("expires", expires.map { $0.milliseconds / 1000 })
+      line.add("head", hex(stored.head))
+      line.add("parts", stored.parts.count)
+      line.add("partsHash", Digest(hashing: stored.parts.flatMap(\.value)).hex)
+      return line
+    }
+  }
+
+  static func nameLines() -> [JSONObject] {
+    let key = [UInt8](0..<32)
+    let names: [(String, [UInt8], [UInt8])] = [
+      ("own", Array("colour".utf8), StoredName.own(Array("colour".utf8))),
+      ("open", Array("colour".utf8), StoredName.open(Array("colour".utf8))),
+      ("voidphone", key, StoredName.voidphone(key)),
+    ]
+    return names.map { space, name, salt in
+      var line = JSONObject()
+      line.add("space", space)
+      line.add("name", hex(name))
+      line.add("salt", hex(salt))
+      return line
+    }
+  }
+
+  @Test("a value of any length comes back from its items, and from no others")
+  func storedValues() throws {
+    for (name, value, expires) in Self.values + [("long", Self.bytes(StoredValue.byteCountMaximum), nil)] {
+      let stored = StoredValue(value, expires: expires)
+      let seconds = expires.map { Timestamp(milliseconds: $0.milliseconds / 1000 * 1000) }
+      #expect(stored.head.count <= MutableItem.valueByteCountMaximum)
+      let items = Dictionary(stored.parts.map { ($0.target, $0) }) { first, _ in first }
+      switch try StoredContent(stored.head) {
+      case .plain: Issue.record("\(name) is plain")
+      case .value(let read, let end): #expect(read == value && end == seconds && stored.parts.isEmpty)
+      case .manifest(let manifest, let end):
+        let lists = manifest.hasLists ? manifest.names.compactMap { items[$0] } : []
+        let names = manifest.hasLists ? try manifest.parts(inLists: lists) : manifest.names
+        let parts = names.compactMap { items[$0] }
+        #expect(try manifest.value(of: parts) == value && end == seconds)
+        #expect(parts.count + lists.count == stored.parts.count)
+        if parts.count > 1 {
+          #expect(throws: ByteError.self) { _ = try manifest.value(of: parts.reversed()) }
+        }
+        #expect(throws: ByteError.self) { _ = try manifest.value(of: Array(parts.dropLast())) }
+      }
+    }
+  }
+
+  @Test("a value of others is shown as it is; one that begins as ours must be ours")
+  func plainValues() throws {
+    #expect(try StoredContent(Array("5:hello".utf8)) == .plain(Array("hello".utf8)))
+    #expect(try StoredContent(Array("i5e".utf8)) == .plain(Array("i5e".utf8)))
+    #expect(StoredValue(plain: Array("hello".utf8))?.head == Array("5:hello".utf8))
+    #expect(StoredValue(plain: [0x74, 0x6C, 1, 0]) == nil)
+    #expect(StoredValue(plain: [UInt8](repeating: 0, count: 997)) == nil)
+    for content: [UInt8] in [[0x74, 0x6C, 1], [0x74, 0x6C, 1, 3, 0, 0, 0, 0], [0x74, 0x6C, 1, 1, 0, 0, 0, 0, 9]] {
+      var writer = BencodeWriter()
+      writer.string(content)
+      #expect(throws: ByteError.self) { try StoredContent(writer.bytes) }
+    }
+  }
+
   @Test("a network's configuration reads back, and every changed or missing byte is refused")
   func configurations() throws {
     for network in Self.networks {
@@ -108,7 +187,9 @@ import Testing
        "packets": \(list(Self.packets())),
        "items": \(list(Self.items())),
        "saved": \(String(decoding: Self.saved().encoded, as: UTF8.self)),
-       "networks": \(list(Self.networkLines()))
+       "networks": \(list(Self.networkLines())),
+       "values": \(list(Self.valueLines())),
+       "names": \(list(Self.nameLines()))
       }
 
       """

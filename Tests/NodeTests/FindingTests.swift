@@ -119,4 +119,31 @@ import Testing
     #expect(joins == [.ipv4] && stopped.count == 2)
     #expect(core.nextDeadline == nil)
   }
+
+  @Test("a value that is kept for a time is stored again until then, and no longer")
+  func kept() {
+    var world = world(3)
+    let item = ImmutableItem(value: Array("5:hello".utf8))
+    world.ask(1, .putImmutable(item, keeps: true))
+    world.tell(1, .keep(.item(item.target), for: .seconds(3 * 3600)))
+    world.run(for: .seconds(10))
+    // Without the one who stores it again it would have faded after two hours.
+    world.run(for: .seconds(3 * 3600))
+    #expect(world.nodes[0].core.dht(.ipv4)?.storedCounts.items == 1)
+    world.run(for: .seconds(3 * 3600))
+    #expect(world.nodes[0].core.dht(.ipv4)?.storedCounts.items == 0)
+  }
+
+  @Test("a value is stored at as many nodes as were asked for", arguments: [1, 3, 12])
+  func copies(count: Int) {
+    var world = world(16)
+    let item = ImmutableItem(value: Array("5:hello".utf8))
+    let put = world.ask(1, .putImmutable(item, keeps: false, copies: count))
+    world.run(for: .seconds(15))
+    guard case .stored(let storage)? = outcome(world, 1, put) else {
+      Issue.record("\(world.nodes[1].reports)")
+      return
+    }
+    #expect(storage.nodes.count == count)
+  }
 }

@@ -36,6 +36,9 @@ import Transport
     .offerJoin(.init(secret: [UInt8](0..<16), notAfter: Timestamp(milliseconds: -9))),
     .answerJoin(number: 3, record: nil), .answerJoin(number: .max, record: []), .status, .repair,
     .setNetwork([1, 2], replaces: true), .dht(.find(NodeID(sha1: [1]))), .dht(.ping(address: "a:1")), .dht(.table),
+    .dht(.put(.init(name: .open([1, 2]), value: [3], lifetime: 60, copies: 20))),
+    .dht(.put(.init(name: .own([1], of: []), value: []))), .dht(.get(.immutable(NodeID(sha1: [1])))),
+    .dht(.put(.init(name: .immutable(nil), value: [1]))), .dht(.get(.own([7], of: [key]))),
   ]
 
   static let replies: [LocalReply] = [
@@ -46,7 +49,13 @@ import Transport
     .status(.init(pid: 77, isNode: true, addresses: ["*:1", "[::1]:2"], sessions: 2, version: "1.0", node: key)),
     .status(.init(pid: -1, isNode: false, addresses: [], sessions: 0, version: "", node: nil)),
     .dhtReport(report(.unreachable)), .dhtReport(report(.answered(NodeID(sha1: [2]), roundTrip: .zero))),
-    .dhtTable([]), .dhtTable([table]),
+    .dhtTable([]), .dhtTable([table]), .dhtValue(nil),
+    .dhtStored(
+      .init(
+        target: NodeID(sha1: [1]), nodes: 3, parts: 2, isHeldHere: true, isKept: true,
+        expires: Timestamp(milliseconds: 5_000), isOutdone: false)),
+    .dhtValue(.init(value: [1, 2], expires: nil, key: key, sequence: 5, copies: 3)),
+    .dhtValue(.init(value: [], expires: Timestamp(milliseconds: 1_000), key: nil, sequence: nil, copies: 0)),
   ]
 
   static func report(_ outcome: DHTNode.Outcome) -> LocalDHTReport {

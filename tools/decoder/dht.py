@@ -70,6 +70,36 @@ def signed(salt, sequence, value):
 
 
 
+def value(head, parts):
+    """A value of ours from its head and a function that gives the immutable item of a hash: (expiry or None, bytes)."""
+    content, end = bencoded(head)
+    if end != len(head) or not isinstance(content, bytes) or content[:3] != b"tl\x01":
+        raise Malformed("not a value of ours")
+    kind, expires, body = content[3], int.from_bytes(content[4:8], "big"), content[8:]
+    if kind == 0:
+        return expires or None, body
+    if kind not in (1, 2) or len(body) < 56 or (len(body) - 36) % 20:
+        raise Malformed("kind or manifest")
+    hashes = [body[at : at + 20] for at in range(36, len(body), 20)]
+
+    def item(name):
+        if hashlib.sha1(parts(name)).digest() != name:
+            raise Malformed("an item under another hash")
+        return bencoded(parts(name))[0]
+
+    if kind == 2:
+        listed = b"".join(map(item, hashes))
+        hashes = [listed[at : at + 20] for at in range(0, len(listed), 20)]
+    made = b"".join(map(item, hashes))
+    if len(made) != int.from_bytes(body[:4], "big") or codes.blake2b(made) != body[4:36]:
+        raise Malformed("the parts do not make up the value")
+    return expires or None, made
+
+
+def salt(space, name):
+    return codes.blake2b(b"tl-%s-v1\0" % space.encode() + name)[:20]
+
+
 def network(data):
     """A profile's network: its key or None for Mainline, its id, and where to begin."""
     if not 5 < len(data) <= 4096 or codes.blake2b(data[:-4])[:4] != data[-4:] or data[0] != 1:

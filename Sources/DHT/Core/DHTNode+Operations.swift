@@ -20,6 +20,8 @@ extension DHTNode {
     var kind: Kind
     var lookup: Lookup
     var began: Instant
+    /// See `Command.putImmutable`.
+    var copies: Int?
     /// Nil while the lookup runs.
     var stores: Stores?
     /// Times a number was raised.
@@ -53,20 +55,24 @@ extension DHTNode {
     case .getImmutable(let target): start(.getImmutable, target, id)
     case .getMutable(let key, let salt, let known):
       start(.getMutable(key, salt: salt, known: known), MutableItem.target(key: key, salt: salt), id)
-    case .putImmutable(let item, let keeps): publish(.immutable(item), keeps: keeps, id)
-    case .putMutable(let item, let signer, let expected, let keeps):
-      publish(.mutable(item, signer: signer, compareAndSwap: expected), keeps: keeps, id)
+    case .putImmutable(let item, let keeps, let copies):
+      publish(.immutable(item), keeps: keeps, copies: copies, id)
+    case .putMutable(let item, let signer, let expected, let keeps, let copies):
+      publish(.mutable(item, signer: signer, compareAndSwap: expected), keeps: keeps, copies: copies, id)
     }
   }
 
-  private mutating func publish(_ value: Publication.Value, keeps: Bool, _ id: OperationID) {
+  private mutating func publish(
+    _ value: Publication.Value, keeps: Bool, copies: Int? = nil, _ id: OperationID
+  ) {
+    let copies = copies.map { min(max($0, 1), Lookup.targetsMaximum) }
     if keeps {
       guard publications[value.key] != nil || publications.count < Self.publicationsMaximum else {
         return finish(id, .busy)
       }
-      publications[value.key] = Publication(value: value)
+      publications[value.key] = Publication(value: value, copies: copies)
     }
-    start(.store(value), value.target, id, publication: keeps ? value.key : nil)
+    start(.store(value), value.target, id, publication: keeps ? value.key : nil, copies: copies)
   }
 
   /// An end without a beginning.
@@ -87,19 +93,20 @@ extension DHTNode {
   /// - Parameter contacts: where to begin; nil for the nearest in the table.
   mutating func start(
     _ kind: Operation.Kind, _ target: NodeID, _ id: OperationID?, publication: PublicationKey? = nil,
-    contacts: [Contact]? = nil, routers: [Endpoint] = []
+    contacts: [Contact]? = nil, routers: [Endpoint] = [], copies: Int? = nil
   ) {
     operationNumber += 1
-    let lookup = newLookup(kind, target, contacts: contacts, routers: routers)
+    let lookup = newLookup(kind, target, contacts: contacts, routers: routers, copies: copies)
     operations[operationNumber] = Operation(
-      id: id, publication: publication, kind: kind, lookup: lookup, began: now.instant)
+      id: id, publication: publication, kind: kind, lookup: lookup, began: now.instant, copies: copies)
     lookAtOwnStore(operationNumber)
     agenda.add(.lookupOver(operationNumber), at: now.instant + Lookup.durationMaximum)
     proceed(operationNumber)
   }
 
   func newLookup(
-    _ kind: Operation.Kind, _ target: NodeID, contacts: [Contact]? = nil, routers: [Endpoint] = []
+    _ kind: Operation.Kind, _ target: NodeID, contacts: [Contact]? = nil, routers: [Endpoint] = [],
+    copies: Int? = nil
   ) -> Lookup {
     var nearest = contacts ?? table.closest(to: target, count: Self.seedsMaximum)
     if nearest.count < Self.contactsMinimum, contacts == nil {
@@ -110,8 +117,13 @@ extension DHTNode {
     case .findNode: region = 0
     case .getPeers, .getImmutable, .getMutable, .store: region = size.expectedDistance(ofNearest: settings.k) ?? 0
     }
+    var options = settings.lookupOptions
+    if let copies {
+      options.k = max(options.k, copies)
+      options.copies = copies
+    }
     return Lookup(
-      target: target, own: id, options: settings.lookupOptions, region: region, contacts: nearest,
+      target: target, own: id, options: options, region: copies == nil ? region : 0, contacts: nearest,
       routers: contacts == nil && nearest.count < Self.contactsMinimum ? self.routers : routers, at: now.instant)
   }
 

@@ -27,6 +27,7 @@ extension DHTNode {
     }
 
     var value: Value
+    var copies: Int?
     /// When it is due; an appointment of another time is an old one.
     var due: Instant?
   }
@@ -101,7 +102,7 @@ extension DHTNode {
     operation.formerQueries += operation.lookup.queries + (operation.stores?.sent ?? 0)
     operation.formerTimeouts += operation.lookup.timeouts
     operation.stores = nil
-    operation.lookup = newLookup(operation.kind, operation.lookup.target)
+    operation.lookup = newLookup(operation.kind, operation.lookup.target, copies: operation.copies)
     operations[number] = operation
     agenda.add(.lookupOver(number), at: now.instant + Lookup.durationMaximum)
     proceed(number)
@@ -220,6 +221,6 @@ extension DHTNode {
   mutating func republish(_ key: PublicationKey) {
     guard let publication = publications[key], let due = publication.due, due <= now.instant else { return }
     publications[key]?.due = nil
-    start(.store(publication.value), publication.value.target, nil, publication: key)
+    start(.store(publication.value), publication.value.target, nil, publication: key, copies: publication.copies)
   }
 }

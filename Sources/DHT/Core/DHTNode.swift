@@ -38,11 +38,12 @@ public struct DHTNode: Sendable {
     case getImmutable(NodeID)
     /// Looks for the item with the highest number above `known`; nil for any.
     case getMutable(PublicKey, salt: [UInt8], known: Int64?)
-    /// Stores a value; with `keeps` again every hour until it is withdrawn.
-    case putImmutable(ImmutableItem, keeps: Bool)
+    /// Stores a value; with `keeps` again every hour until it is withdrawn. With `copies` (1 to 20) at that many of the nearest
+    /// nodes, instead of at all within the expected distance of the k-th.
+    case putImmutable(ImmutableItem, keeps: Bool, copies: Int? = nil)
     /// Stores an item that is signed already, by whomever. With a signer, a number that others are beyond is raised and
     /// signed anew, up to three times. With `compareAndSwap`, only where that number is stored, or nothing.
-    case putMutable(MutableItem, signer: SigningKey?, compareAndSwap: Int64?, keeps: Bool)
+    case putMutable(MutableItem, signer: SigningKey?, compareAndSwap: Int64?, keeps: Bool, copies: Int? = nil)
   }
 
   public enum Effect: Hashable, Sendable {
@@ -186,8 +187,8 @@ public struct DHTNode: Sendable {
 
   /// Commands at a time.
   public static let operationsMaximum = 1_024
-  /// Values that are stored again and again.
-  public static let publicationsMaximum = 1_024
+  /// Values that are stored again and again: the parts of the longest that `StoredValue` makes, and as many others.
+  public static let publicationsMaximum = 2_048
   static let routersMaximum = 16
   /// A node answers only after so long, in public: most leave again before.
   static let serverAge = Duration.seconds(15 * 60)

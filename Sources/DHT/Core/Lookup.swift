@@ -10,6 +10,8 @@ package struct Lookup: Sendable {
     package var alpha = 4
     /// One candidate per site (/24, /64).
     package var isSpread = false
+    /// Nodes to store at; nil for all within the region.
+    package var copies: Int?
 
     package init() {}
   }
@@ -203,9 +205,11 @@ package struct Lookup: Sendable {
   package static let regionsMinimum = 6
 
   /// Where to store: the k nearest that gave a token, all others within the region, at most 20. Of more than that the
-  /// farthest first, because who crowds around the target is near, and of those one of each part of the address space.
+  /// farthest first, because who crowds around the target is near, and of those one of each part of the address space. Whoever
+  /// said how many copies there are to be gets the nearest.
   package var storers: [Candidate] {
     let tokens = answered.filter { $0.token != nil }
+    if let copies = options.copies { return Array(tokens.prefix(copies)) }
     var chosen = Array(tokens.prefix(options.k))
     var rest = tokens.dropFirst(options.k).filter { $0.distance.fraction <= region }
     // Too few parts of the address space: go on beyond the region for others, as far as they were met.

@@ -73,10 +73,13 @@ extension NodeCore {
     var operationNumber: UInt64 = 0
     /// Where others see us, by family.
     var externalAddresses: [DHTFamily: IPAddress] = [:]
+    /// When values end that are kept for a time, and the first of these ends.
+    var ends: [DHTNode.PublicationKey: Instant] = [:]
+    var firstEnd: Instant?
     /// As the last start said.
     var announces = true
 
-    var nextDeadline: Instant? { nodes.compactMap { $0?.nextDeadline }.min() }
+    var nextDeadline: Instant? { (nodes.map { $0?.nextDeadline } + [firstEnd]).compactMap { $0 }.min() }
   }
 
   /// The node of the DHT in that family, to be looked at; nil where there is none.
@@ -104,10 +107,25 @@ extension NodeCore {
   }
 
   mutating func withdraw(_ key: DHTNode.PublicationKey, _ moment: Moment) -> [Effect] {
-    DHTFamily.allCases.flatMap { drive($0, .withdraw(key), moment) }
+    if finding.ends.removeValue(forKey: key) != nil { finding.firstEnd = finding.ends.values.min() }
+    return DHTFamily.allCases.flatMap { drive($0, .withdraw(key), moment) }
+  }
+
+  mutating func keep(_ key: DHTNode.PublicationKey, until end: Instant) -> [Effect] {
+    finding.ends[key] = end
+    finding.firstEnd = finding.ends.values.min()
+    return []
   }
 
   mutating func findingDeadlineReached(_ moment: Moment) -> [Effect] {
+    var effects: [Effect] = []
+    if let first = finding.firstEnd, first <= moment.instant {
+      for key in finding.ends.filter({ $0.value <= moment.instant }).keys { effects += withdraw(key, moment) }
+    }
+    return effects + driveDue(moment)
+  }
+
+  private mutating func driveDue(_ moment: Moment) -> [Effect] {
     DHTFamily.allCases.flatMap { family -> [Effect] in
       guard let due = dht(family)?.nextDeadline, due <= moment.instant else { return [] }
       return drive(family, .deadlineReached, moment)

@@ -51,6 +51,8 @@ public struct NodeCore: Sendable {
     case dht(DHTRequestID, DHTNode.Command)
     /// A value is not to be stored again.
     case withdraw(DHTNode.PublicationKey)
+    /// A value is not to be stored again after this time.
+    case keep(DHTNode.PublicationKey, for: Duration)
     case deadlineReached
   }
 
@@ -230,6 +232,7 @@ public struct NodeCore: Sendable {
     case .datagram(let bytes, let source): return datagram(bytes, source, moment)
     case .dht(let request, let command): return ask(command, for: .user(request), moment)
     case .withdraw(let key): return withdraw(key, moment)
+    case .keep(let key, let span): return keep(key, until: now + span)
     case .deadlineReached: return deadlineReached(now) + findingDeadlineReached(moment)
     }
   }

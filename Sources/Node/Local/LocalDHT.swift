@@ -10,6 +10,10 @@ public enum LocalDHTRequest: Hashable, Sendable {
   case ping(address: String)
   /// Whom the node knows → `.dhtTable`.
   case table
+  /// Stores a value → `.dhtStored`.
+  case put(LocalDHTPut)
+  /// Fetches a value → `.dhtValue`.
+  case get(LocalDHTName)
 }
 
 /// What came of a search, and what it cost.
@@ -56,6 +60,17 @@ extension LocalDHTRequest {
     case .table:
       writer.array(1)
       writer.unsigned(2)
+    case .put(let put):
+      writer.array(5)
+      writer.unsigned(3)
+      put.name.write(to: &writer)
+      writer.byteString(put.value)
+      writer.optional(put.lifetime) { $0.unsigned(UInt64($1)) }
+      writer.optional(put.copies) { $0.count($1) }
+    case .get(let name):
+      writer.array(2)
+      writer.unsigned(4)
+      name.write(to: &writer)
     }
   }
 
@@ -66,6 +81,15 @@ extension LocalDHTRequest {
     case (0, 2): self = .find(try reader.nodeID())
     case (1, 2): self = .ping(address: try reader.text(atMost: LocalLimits.addressBytes))
     case (2, 1): self = .table
+    case (3, 5):
+      var put = LocalDHTPut(
+        name: try LocalDHTName(from: &reader), value: try reader.bytes(atMost: StoredValue.byteCountMaximum))
+      put.lifetime = try reader.optional { (reader) throws(ByteError) in try reader.number(UInt32.self) }
+      put.copies = try reader.optional { (reader) throws(ByteError) in
+        try reader.count(atMost: LocalDHTPut.copiesMaximum)
+      }
+      self = .put(put)
+    case (4, 2): self = .get(try LocalDHTName(from: &reader))
     case (let kind, _): throw ByteError(at: start, "DHT request of kind \(kind) with \(parts) parts")
     }
   }

@@ -45,6 +45,9 @@ extension LocalReply {
         writer.array(tables.count)
         for table in tables { table.write(to: &writer) }
       }
+    case .dhtStored(let stored): LocalEnvelope.write(10, fields: 1) { stored.write(to: &$0) }
+    case .dhtValue(let value):
+      LocalEnvelope.write(11, fields: 1) { writer in writer.optional(value) { $1.write(to: &$0) } }
     }
   }
 
@@ -113,6 +116,12 @@ extension LocalReply {
           tables.append(try DHTStatus(from: &reader))
         }
         return .dhtTable(tables)
+      case 10:
+        try LocalEnvelope.expect(fields, 1)
+        return .dhtStored(try LocalDHTStored(from: &reader))
+      case 11:
+        try LocalEnvelope.expect(fields, 1)
+        return .dhtValue(try reader.optional { (reader) throws(ByteError) in try LocalDHTValue(from: &reader) })
       default: throw ByteError(at: 0, "reply of kind \(kind)")
       }
     }

@@ -19,6 +19,9 @@ public enum LocalReply: Hashable, Sendable {
   case dhtReport(LocalDHTReport)
   /// One for each address family that the node is in.
   case dhtTable([DHTStatus])
+  case dhtStored(LocalDHTStored)
+  /// Nil for nothing there, or nothing that has not expired.
+  case dhtValue(LocalDHTValue?)
 }
 
 /// What became of one draft.

@@ -114,6 +114,10 @@ public enum LocalLimits {
   public static let countMaximum = 1 << 48
   /// A session's stall limit, in nanoseconds: one day.
   public static let stallNanoseconds: Int64 = 86_400_000_000_000
+  /// A key of the DHT that a person says.
+  public static let keyBytes = 1_024
+  /// Devices of one person that are asked about.
+  public static let devices = 64
   /// Contacts of one table: every bucket full, the first ones being larger.
   public static let contacts = 2_048
   /// Addresses of a node.

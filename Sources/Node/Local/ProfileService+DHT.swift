@@ -187,6 +187,8 @@ extension ProfileService {
     case .table:
       await runtime.hasJoined()
       return .dhtTable(await runtime.dhtStatus)
+    case .put(let put): return .dhtStored(try await store(put, runtime))
+    case .get(let name): return .dhtValue(try await fetch(name, runtime))
     }
   }
 

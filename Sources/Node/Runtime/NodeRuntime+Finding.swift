@@ -152,6 +152,9 @@ extension NodeRuntime {
     }
   }
 
+  /// Stores a value that is kept again until so much time has passed.
+  public func keep(_ key: DHTNode.PublicationKey, for span: Duration) { feed(.keep(key, for: span)) }
+
   /// Stores a value no longer; what others hold of it fades.
   public func withdraw(_ key: DHTNode.PublicationKey) { feed(.withdraw(key)) }
 

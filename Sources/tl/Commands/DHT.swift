@@ -5,7 +5,8 @@ import Terminal
 
 extension Command {
   static let dht = Command(
-    "dht", "look into the DHT of your network", subcommands: [.dhtLookup, .dhtPing, .dhtTable])
+    "dht", "store values in the DHT of your network, and look into it",
+    subcommands: [.dhtPut, .dhtGet, .dhtLookup, .dhtPing, .dhtTable])
 
   static let dhtLookup = Command(
     "lookup", "find the nodes nearest to a key",

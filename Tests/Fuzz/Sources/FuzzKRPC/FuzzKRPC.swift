@@ -21,6 +21,11 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   if let saved = try? SavedContacts(bytes) {
     precondition((try? SavedContacts(saved.bytes)) == saved, "saved contacts do not last")
   }
+  // As a value that somebody stored, and as its parts.
+  if let content = try? StoredContent(bytes), case .manifest(let manifest, _) = content {
+    let parts = manifest.names.map { _ in ImmutableItem(value: Array(bytes.prefix(MutableItem.valueByteCountMaximum))) }
+    _ = try? manifest.hasLists ? manifest.parts(inLists: parts).count : manifest.value(of: parts).count
+  }
   // With the checksum that nobody guesses.
   let checked = bytes + Digest(hashing: bytes).bytes.prefix(4)
   if let network = try? NetworkConfiguration(checked) {
