@@ -49,6 +49,7 @@ extension Exchange {
     report.tier = digest.tier == .changes ? .changes : .list
     report.logs += digest.page.logs.count
     for log in digest.page.logs { offered.insert(log) }
+    if stands { for entry in digest.page.persons { offered.insert(person: entry.prefix, record: entry.record) } }
     guard !digest.page.persons.isEmpty else { return compareLogs(digest) }
     pull = .persons(digest)
     // The peer names persons by eight bytes; those we are not interested in are nothing to us.

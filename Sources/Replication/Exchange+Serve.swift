@@ -18,6 +18,8 @@ extension Exchange {
     var digest = Digest.awaitingInterests
     /// Where the walk of our digest began; each of its pages says so.
     var tier: Message.Digest.Tier?
+    /// Our mark when the last page of our digest was made.
+    var told: ChangeMark?
     /// The cursor the peer showed, when it names this database.
     var cursor: ChangeMark?
     var wants: [NumberedWant] = []
@@ -125,6 +127,7 @@ extension Exchange {
     switch reply {
     case .digest(let page, let sinceCursor):
       serve.digest = page.next.map { .paused(next: $0) } ?? .sent
+      if page.next == nil { serve.told = page.mark }
       let tier = serve.tier ?? (sinceCursor ? .changes : .list)
       serve.tier = tier
       effects = send(.digest(.init(tier: tier, page: page)))

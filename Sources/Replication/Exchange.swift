@@ -24,6 +24,8 @@ public struct Exchange: Sendable {
     public var backlogMaximum = 8_388_608
     /// Unsent bytes above which serving pauses.
     public var unsentMaximum = 1_048_576
+    /// Whether to keep the connection when both sides are done, if the peer wants that too.
+    public var stands = false
 
     public init(newest: Int? = nil, bytesMaximum: Int? = nil) {
       self.newest = newest
@@ -47,6 +49,22 @@ public struct Exchange: Sendable {
     case resumeReading
     /// Nothing follows this one.
     case close(Ending)
+    /// Both sides are done and want the connection to stand: the session is over, and the next one begins with a
+    /// greeting of either side. Nothing follows this one.
+    case rest
+  }
+
+  /// How far a peer knows our history: it was shown `mark`, and up to the change `number` nothing is new to it, because
+  /// it brought that itself or is not interested. With nothing else to tell we greet it with the mark that it knows, and
+  /// both sides see that there is no digest to send.
+  public struct Settled: Hashable, Sendable {
+    public var mark: ChangeMark
+    public var number: UInt64
+
+    public init(mark: ChangeMark, number: UInt64) {
+      self.mark = mark
+      self.number = number
+    }
   }
 
   public enum Ending: Hashable, Sendable {
@@ -64,13 +82,15 @@ public struct Exchange: Sendable {
   public let node: PublicKey
   public let options: Options
   public internal(set) var report = ExchangeReport()
+  /// Whether both sides said that they keep the connection.
+  public private(set) var stands = false
 
   var state = State.opening
   var ours: SelfView?
   var memory = PeerMemory()
   var theirs: Message.Hello?
   /// Hash of our interests; set with `ours`.
-  var interestsHash: UInt64 = 0
+  public internal(set) var interestsHash: UInt64 = 0
   /// A greeting that came before the store had told us who we are.
   var early: Message?
   var pull = Pull.waiting
@@ -85,10 +105,13 @@ public struct Exchange: Sendable {
   /// What the peer says of itself, until the store has judged it.
   var claimed: NodeStatement?
   var saidDone = false
+  private let settled: Settled?
+  /// The mark that we greet with.
+  private var shown = ChangeMark(number: 0, cookie: 0)
   /// What each request that the store has not answered yet was for.
   var awaiting: [Purpose] = []
   /// The heads this peer named.
-  var offered = NamedHeads()
+  public internal(set) var offered = NamedHeads()
   /// When something last came, or left.
   public internal(set) var lastMove: Instant
 
@@ -97,14 +120,25 @@ public struct Exchange: Sendable {
   /// Why the store was asked; replies are read by it, not by their shape.
   enum Purpose: Hashable, Sendable { case open, pull, serve, note, statement, ingest }
 
-  public init(role: Role, node: PublicKey, options: Options, at now: Instant) {
+  /// - Parameter settled: what the peer has been told on this connection, when it stands.
+  public init(role: Role, node: PublicKey, options: Options, settled: Settled? = nil, at now: Instant) {
     self.role = role
     self.node = node
     self.options = options
+    self.settled = settled
     lastMove = now
   }
 
   public var isClosed: Bool { state == .closed }
+
+  /// Whether both sides said that they have what they wanted; our own store may still be at work.
+  public var isDone: Bool { saidDone && peerIsDone }
+
+  /// What the peer has been told.
+  public var told: Settled {
+    let mark = serve.told ?? shown
+    return Settled(mark: mark, number: max(mark.number, ours?.mark.number ?? 0))
+  }
 
   public var nextDeadline: Instant? { isClosed ? nil : lastMove + options.stallMaximum }
 
@@ -141,7 +175,7 @@ public struct Exchange: Sendable {
     case .pull: return continuePull(reply)
     case .ingest: return ingested(reply)
     case .serve: return continueServing(reply)
-    case .note: return []
+    case .note: return closeIfDone()
     case .statement:
       guard case .merged(let valid) = reply else { return misfit(reply) }
       if valid {
@@ -161,6 +195,8 @@ public struct Exchange: Sendable {
   private mutating func opened(_ view: SelfView, _ memory: PeerMemory) -> [Effect] {
     ours = view
     self.memory = memory
+    shown = view.mark
+    if let settled, settled.number == view.mark.number { shown = settled.mark }
     interestsHash = Self.hash(of: view.interests)
     if let cursor = memory.cursor, cursor.interests != interestsHash { self.memory.cursor = nil }
     state = .greeting
@@ -175,9 +211,9 @@ public struct Exchange: Sendable {
   private var hello: Message.Hello {
     let ours = ours!
     return Message.Hello(
-      instance: ours.instance, mark: ours.mark, interests: interestsHash,
+      instance: ours.instance, mark: shown, interests: interestsHash,
       cursor: memory.cursor.map { (instance: $0.instance, mark: $0.mark) }, knownInterests: memory.interests,
-      knownStatement: memory.statement)
+      knownStatement: memory.statement, stands: role == .initiator ? options.stands : stands)
   }
 
   private mutating func greeted(_ hello: Message.Hello) -> [Effect] {
@@ -186,6 +222,7 @@ public struct Exchange: Sendable {
       return close(.trouble("the peer speaks protocol version \(hello.version), this program 1"), saying: .version)
     }
     theirs = hello
+    stands = options.stands && hello.stands
     state = .running
     var effects: [Effect] = role == .responder ? send(.hello(self.hello)) : []
     let ours = ours!
@@ -204,7 +241,7 @@ public struct Exchange: Sendable {
 
     // Both sides decide from the two greetings alone whether a digest follows, and decide alike.
     serve.cursor = hello.cursor.flatMap { $0.instance == ours.instance ? $0.mark : nil }
-    let theyAreCurrent = serve.cursor == ours.mark && memory.interests == hello.interests
+    let theyAreCurrent = serve.cursor == shown && memory.interests == hello.interests
     serve.digest = theyAreCurrent ? .sent : memory.interests == hello.interests ? .due(digestStart) : .awaitingInterests
     let weAreCurrent = memory.cursor.map { $0.instance == hello.instance && $0.mark == hello.mark } ?? false
     report.roundTrips = 1
@@ -254,6 +291,7 @@ public struct Exchange: Sendable {
     case .bye(.finished): return close(.finished)
     case .bye(let reason): return close(.farewell(reason))
     case .join, .joined: return close(.fault("a join in a session"), saying: .fault)
+    case .alive: return close(.fault("a sign of life on a connection that does not stand"), saying: .fault)
     }
   }
 
@@ -293,8 +331,15 @@ public struct Exchange: Sendable {
   // MARK: Ends
 
   mutating func closeIfDone() -> [Effect] {
-    guard role == .initiator, saidDone, peerIsDone, serve.isIdle, !awaiting.contains(.statement) else { return [] }
-    return close(.finished, saying: .finished)
+    guard state != .closed, isDone, serve.isIdle, !awaiting.contains(.statement) else { return [] }
+    if stands {
+      // The next session has requests of its own, whose replies must not meet those of this one.
+      guard awaiting.isEmpty else { return [] }
+      state = .closed
+      report.ending = .finished
+      return [.rest]
+    }
+    return role == .initiator ? close(.finished, saying: .finished) : []
   }
 
   mutating func close(_ ending: Ending, saying farewell: Message.Farewell? = nil) -> [Effect] {

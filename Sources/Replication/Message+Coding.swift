@@ -13,7 +13,7 @@ extension Message {
       writer.bool(more)
       writer.byteString(packed(persons))
     case .digest(let digest): digest.write(to: &writer)
-    case .digestNext, .done: break
+    case .digestNext, .done, .alive: break
     case .recordWant(let persons): return packed(persons)
     case .record(let person, let bytes, let more):
       writer.array(3)
@@ -64,8 +64,8 @@ extension Message {
       let range = try reader.byteString(atMost: MessageLimits.interestsPerMessage * 32)
       self = .interests(try unpacked(Array(body[range])), more: more)
     case 4: self = .digest(try Digest(from: &reader, body))
-    case 5, 13:
-      self = type == 5 ? .digestNext : .done
+    case 5: self = .digestNext
+    case 13: self = .done
     case 6:
       self = .recordWant(try unpacked(body, atMost: MessageLimits.recordsPerMessage))
       return
@@ -124,6 +124,7 @@ extension Message {
       guard try reader.arrayCount(atMost: 2) == 2 else { throw ByteError(at: 0, "a part of a record has two parts") }
       let more = try reader.bool()
       self = .joined(Array(body[try reader.byteString(atMost: MessageLimits.recordPartBytes)]), more: more)
+    case 17: self = .alive
     default: return nil
     }
     try reader.expectEnd()
@@ -171,7 +172,7 @@ extension LogName {
 extension Message.Hello {
   // Numbers of eight random bytes travel as byte strings: a CBOR integer would take nine as well, and hide the meaning.
   fileprivate func write(to writer: inout CBORWriter) {
-    writer.map(5 + (cursor == nil ? 0 : 1) + (knownInterests == nil ? 0 : 1) + (knownStatement == nil ? 0 : 1))
+    writer.map(5 + [cursor != nil, knownInterests != nil, knownStatement != nil, stands].count { $0 })
     writer.unsigned(1)
     writer.unsigned(version)
     writer.unsigned(2)
@@ -197,6 +198,10 @@ extension Message.Hello {
       writer.unsigned(8)
       writer.eight(knownStatement)
     }
+    if stands {
+      writer.unsigned(9)
+      writer.bool(true)
+    }
   }
 
   fileprivate init(from reader: inout CBORReader) throws(ByteError) {
@@ -208,6 +213,7 @@ extension Message.Hello {
     var cursor: (UInt64, ChangeMark)?
     var knownInterests: UInt64?
     var knownStatement: UInt64?
+    var stands = false
     try reader.fields { key, value throws(ByteError) in
       switch key {
       case 1: version = try value.unsigned()
@@ -221,6 +227,7 @@ extension Message.Hello {
         cursor = (try value.eight(), ChangeMark(number: try value.unsigned(), cookie: try value.eight()))
       case 7: knownInterests = try value.eight()
       case 8: knownStatement = try value.eight()
+      case 9: stands = try value.bool()
       default: try value.skip()
       }
     }
@@ -230,7 +237,7 @@ extension Message.Hello {
     self.init(
       version: version, instance: instance, mark: ChangeMark(number: number, cookie: cookie), interests: interests,
       cursor: cursor.map { (instance: $0.0, mark: $0.1) }, knownInterests: knownInterests,
-      knownStatement: knownStatement)
+      knownStatement: knownStatement, stands: stands)
   }
 }
 

@@ -26,6 +26,8 @@ public enum Message: Hashable, Sendable {
   case join(JoinRequest)
   /// Part of the person record that now certifies the new device; `more` until the last part.
   case joined([UInt8], more: Bool)
+  /// The sender of this still holds the connection, which stands.
+  case alive
 
   public struct Hello: Hashable, Sendable {
     public var version: UInt64
@@ -39,10 +41,13 @@ public enum Message: Hashable, Sendable {
     public var knownInterests: UInt64?
     /// Hash of the receiver's statement as the sender remembers it.
     public var knownStatement: UInt64?
+    /// Whether the sender would keep the connection when both sides are done.
+    public var stands: Bool
 
     public init(
       version: UInt64 = 1, instance: UInt64, mark: ChangeMark, interests: UInt64,
-      cursor: (instance: UInt64, mark: ChangeMark)?, knownInterests: UInt64?, knownStatement: UInt64?
+      cursor: (instance: UInt64, mark: ChangeMark)?, knownInterests: UInt64?, knownStatement: UInt64?,
+      stands: Bool = false
     ) {
       self.version = version
       self.instance = instance
@@ -51,12 +56,13 @@ public enum Message: Hashable, Sendable {
       self.cursor = cursor
       self.knownInterests = knownInterests
       self.knownStatement = knownStatement
+      self.stands = stands
     }
 
     public static func == (a: Self, b: Self) -> Bool {
       a.version == b.version && a.instance == b.instance && a.mark == b.mark && a.interests == b.interests
         && a.cursor?.instance == b.cursor?.instance && a.cursor?.mark == b.cursor?.mark
-        && a.knownInterests == b.knownInterests && a.knownStatement == b.knownStatement
+        && a.knownInterests == b.knownInterests && a.knownStatement == b.knownStatement && a.stands == b.stands
     }
 
     public func hash(into hasher: inout Hasher) {
@@ -169,6 +175,7 @@ public enum Message: Hashable, Sendable {
     case .bye: 14
     case .join: 15
     case .joined: 16
+    case .alive: 17
     }
   }
 
@@ -176,7 +183,7 @@ public enum Message: Hashable, Sendable {
   public static func name(ofType type: UInt8) -> String {
     let names = [
       "", "hello", "statement", "interests", "digest", "digest-next", "record-want", "record", "want", "run", "end",
-      "evidence-want", "evidence", "done", "bye", "join", "joined",
+      "evidence-want", "evidence", "done", "bye", "join", "joined", "alive",
     ]
     return Int(type) < names.count ? names[Int(type)] : "type-\(type)"
   }

@@ -38,6 +38,9 @@ public enum StoreRequest: Hashable, Sendable {
   case evidence([LogName])
   /// A proof from the peer → `.merged`.
   case mergeEvidence(LogID, [UInt8])
+  /// What has changed after our change number `since` among the persons the peer is interested in, and what we are
+  /// interested in now → `.news`.
+  case news(node: PublicKey, since: UInt64, entriesMaximum: Int)
 }
 
 public enum StoreReply: Hashable, Sendable {
@@ -56,6 +59,8 @@ public enum StoreReply: Hashable, Sendable {
   case read(ReadResult)
   case ingested(IngestResult)
   case evidence([(LogID, [UInt8])])
+  /// A page, and the hash of our interests.
+  case news(DigestPage, interests: UInt64)
   /// The store could not answer: our own trouble, never the peer's.
   case failed(String)
 
@@ -73,6 +78,7 @@ public enum StoreReply: Hashable, Sendable {
     case (.read(let a), .read(let b)): a == b
     case (.ingested(let a), .ingested(let b)): a == b
     case (.evidence(let a), .evidence(let b)): a.elementsEqual(b) { $0.0 == $1.0 && $0.1 == $1.1 }
+    case (.news(let a, let c), .news(let b, let d)): a == b && c == d
     case (.failed(let a), .failed(let b)): a == b
     default: false
     }

@@ -95,18 +95,10 @@ public final class ModelStore: StoreAnswering {
       case .page(let number): (since, sinceCursor) = (number, false)
       }
       let wanted = Set(interests[peer] ?? [])
-      let rows = changes.filter { number, row in
-        number > since && wanted.contains(row.0 ?? logs[row.1!]!.person)
-      }.sorted { $0.key < $1.key }
-      let page = rows.prefix(maximum)
-      return .digest(
-        DigestPage(
-          persons: page.compactMap { row in row.value.0.map { ($0.prefix64, Exchange.hash(of: records[$0]!)) } },
-          logs: page.compactMap { row in
-            row.value.1.map {
-              LogDigest(log: LogName($0), state: .open, sequence: SequenceNumber(logs[$0]!.held.max() ?? 0), hash: 7)
-            }
-          }, next: page.count < rows.count ? page.last!.key : nil, mark: mark), sinceCursor: sinceCursor)
+      return .digest(page(of: wanted, since: since, maximum), sinceCursor: sinceCursor)
+    case .news(let peer, let since, let maximum):
+      return .news(
+        page(of: Set(interests[peer] ?? []), since: since, maximum), interests: Exchange.hash(of: follows.sorted()))
     case .comparePersons(let digests):
       return .persons(wanted: digests.filter { records[$0.person].map(Exchange.hash(of:)) != $0.record }.map(\.person))
     case .records(let persons): return .records(persons.map { ($0, records[$0] ?? []) })
@@ -194,6 +186,20 @@ public final class ModelStore: StoreAnswering {
     case .evidence(let names): return .evidence(names.map { ($0.whole ?? LogID(), []) })
     case .mergeEvidence: return .merged(valid: true)
     }
+  }
+
+  private func page(of wanted: Set<PersonID>, since: UInt64, _ maximum: Int) -> DigestPage {
+    let rows = changes.filter { number, row in
+      number > since && wanted.contains(row.0 ?? logs[row.1!]!.person)
+    }.sorted { $0.key < $1.key }
+    let page = rows.prefix(maximum)
+    return DigestPage(
+      persons: page.compactMap { row in row.value.0.map { ($0.prefix64, Exchange.hash(of: records[$0]!)) } },
+      logs: page.compactMap { row in
+        row.value.1.map {
+          LogDigest(log: LogName($0), state: .open, sequence: SequenceNumber(logs[$0]!.held.max() ?? 0), hash: 7)
+        }
+      }, next: page.count < rows.count ? page.last!.key : nil, mark: mark)
   }
 
   private var mark: ChangeMark { ChangeMark(number: number, cookie: cookie) }

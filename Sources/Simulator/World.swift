@@ -32,6 +32,8 @@ public struct World {
     /// Grows with every crash; what was under way before is void.
     fileprivate var life = 0
     public fileprivate(set) var ends: [NodeCore.SessionEnd] = []
+    /// Standing connections as they came and went.
+    public fileprivate(set) var standings: [NodeCore.Effect] = []
     /// How the syncs went that came to an end.
     public fileprivate(set) var syncs: [NodeCore.SyncID: [NodeCore.SessionEnd]] = [:]
     /// What the DHT had found when a request came to its end.
@@ -40,6 +42,7 @@ public struct World {
     public fileprivate(set) var contacts: [NodeCore.DHTFamily: SavedContacts] = [:]
     /// The one deadline that is on the agenda.
     fileprivate var wake: Instant?
+    let limits: NodeCore.Limits
   }
 
   public var weather = Weather()
@@ -60,6 +63,8 @@ public struct World {
     var nodes: (Int, Int)
     var lives: (Int, Int)
     var isOpen = true
+    /// Nothing arrives any more, and nobody is told.
+    var isMute = false
     /// When the last frame of each direction arrives: frames of one connection keep their order.
     var lastArrival: (Instant, Instant)
   }
@@ -84,9 +89,17 @@ public struct World {
 
   /// Adds a node. `open` is called now and after every crash.
   @discardableResult
-  public mutating func add(key: PublicKey, open: @escaping () -> any StoreAnswering) -> Int {
-    nodes.append(Member(key: key, core: NodeCore(), store: open(), reopen: open))
+  public mutating func add(
+    key: PublicKey, limits: NodeCore.Limits = .init(), open: @escaping () -> any StoreAnswering
+  ) -> Int {
+    let core = NodeCore(limits: limits, node: key, seed: UInt64(nodes.count))
+    nodes.append(Member(key: key, core: core, store: open(), reopen: open, limits: limits))
     return nodes.count - 1
+  }
+
+  /// Where others dial node `index`.
+  public func target(_ index: Int) -> NodeCore.Target {
+    NodeCore.Target(address: String(index), node: nodes[index].key)
   }
 
   /// Node `index` begins to sync with the others given, one after the other.
@@ -96,7 +109,7 @@ public struct World {
   ) -> NodeCore.SyncID {
     let id = NodeCore.SyncID(nextSync)
     nextSync += 1
-    feed(.sync(id, others.map { NodeCore.Target(address: String($0), node: nodes[$0].key) }, options), to: index)
+    feed(.sync(id, others.map(target), options), to: index)
     return id
   }
 
@@ -140,7 +153,8 @@ public struct World {
     }
     nodes[index].life += 1
     nodes[index].wake = nil
-    nodes[index].core = NodeCore()
+    nodes[index].core = NodeCore(
+      limits: nodes[index].limits, node: nodes[index].key, seed: UInt64(nodes[index].life) << 32 | UInt64(index))
     nodes[index].store = nodes[index].reopen()
   }
 
@@ -165,12 +179,20 @@ public struct World {
     now = end
   }
 
+  /// Cuts all connections between two nodes. Silently: none of them is told, and what is said is lost.
+  public mutating func cut(_ a: Int, _ b: Int, silently: Bool = false) {
+    for link in links.indices where links[link].isOpen && [(a, b), (b, a)].contains(where: { $0 == links[link].nodes })
+    {
+      if silently { links[link].isMute = true } else { drop(link, tellBoth: true, except: nil) }
+    }
+  }
+
   // MARK: What happens
 
   private mutating func happen(_ happening: Happening) {
     switch happening {
     case .frame(let link, let to, let type, let body):
-      guard links[link].isOpen else { return }
+      guard links[link].isOpen, !links[link].isMute else { return }
       if chance(weather.cutRatio) {
         note(2, UInt64(link))
         drop(link, tellBoth: true, except: nil)
@@ -253,12 +275,13 @@ public struct World {
       let (link, side) = Self.link(id)
       guard links[link].isOpen else { return }
       // What was sent before arrives before the end does.
-      agenda.push(.closed(link: link, to: 1 - side), at: arrival(link, to: 1 - side))
+      if !links[link].isMute { agenda.push(.closed(link: link, to: 1 - side), at: arrival(link, to: 1 - side)) }
       agenda.push(.closed(link: link, to: side), at: now)
     case .store(let ticket, let request):
       let reply = nodes[index].store.answer(request)
       agenda.push(.reply(node: index, life: life, ticket, reply), at: now + .microseconds(100))
     case .sessionEnded(let end): nodes[index].ends.append(end)
+    case .standingBegan, .standingEnded: nodes[index].standings.append(effect)
     case .syncEnded(let sync, let ends): nodes[index].syncs[sync] = ends
     case .sendDatagram(let bytes, let destination):
       guard !chance(weather.lossRatio) else { return }

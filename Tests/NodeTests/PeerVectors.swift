@@ -71,7 +71,7 @@ struct PeerVectors {
         cursor: nil, knownInterests: nil, knownStatement: nil))
   }
 
-  private func messages() throws -> [(name: String, message: Message)] {
+  func messages() throws -> [(name: String, message: Message)] {
     let log = Self.log
     let mark = Self.mark
     let request = Message.JoinRequest(
@@ -87,7 +87,7 @@ struct PeerVectors {
         .hello(
           .init(
             instance: .max, mark: ChangeMark(number: 0, cookie: 0), interests: 1, cursor: (instance: 2, mark: mark),
-            knownInterests: 3, knownStatement: 4))
+            knownInterests: 3, knownStatement: 4, stands: true))
       ),
       ("a statement", .statement(statement)), ("no interests", .interests([], more: false)),
       ("interests of which more follow", .interests([Self.ada, Self.bob], more: true)),
@@ -123,7 +123,8 @@ struct PeerVectors {
       ("an end of each kind", .end([0: .complete, 1: .notHad, 300: .budget, .max: .damaged])),
       ("evidence wanted", .evidenceWant([LogName(log), LogName(log, whole: true)])),
       ("evidence", .evidence(log, proof)), ("evidence that is not held", .evidence(log, [])), ("done", .done),
-      ("farewell", .bye(.finished)), ("farewell in trouble", .bye(.trouble)), ("a device asks", .join(request)),
+      ("farewell", .bye(.finished)), ("farewell in trouble", .bye(.trouble)), ("a sign of life", .alive),
+      ("a device asks", .join(request)),
       ("the only part of the record", .joined(record, more: false)),
       ("a part of the record", .joined([2], more: true)),
     ]
@@ -159,7 +160,7 @@ struct PeerVectors {
         ("fields", try message.fields()),
       ])
     }
-    for (name, type, body) in [("no type", UInt8(0), [UInt8]()), ("a type of a later version", 17, [1, 2])] {
+    for (name, type, body) in [("no type", UInt8(0), [UInt8]()), ("a type of a later version", 100, [1, 2])] {
       let frame = encodeFrame(Frame(type: type, body: body))
       #expect(try read(frame) == nil, "\(name)")
       cases.append(.table([("name", .string(name)), ("frame", .hex(frame)), ("type", .null), ("fields", .null)]))
@@ -180,8 +181,10 @@ struct PeerVectors {
     return cases
   }
 
-  /// The first greeting with key 9: {0: [null, -1]}.
-  private static var later: [UInt8] { [0xA6] + Array(hello([ada]).body.dropFirst()) + [9, 0xA1, 0, 0x82, 0xF6, 0x20] }
+  /// The first greeting with key 64: {0: [null, -1]}.
+  private static var later: [UInt8] {
+    [0xA6] + Array(hello([ada]).body.dropFirst()) + [0x18, 0x40, 0xA1, 0, 0x82, 0xF6, 0x20]
+  }
 }
 
 /// The message of the one frame in these bytes; nil for one that is stepped over.
@@ -215,7 +218,7 @@ extension Message {
           "cursor",
           hello.cursor.map { .array([.eight($0.instance), .wide($0.mark.number), .eight($0.mark.cookie)]) } ?? .null
         ), ("knownInterests", hello.knownInterests.map(JSON.eight) ?? .null),
-        ("knownStatement", hello.knownStatement.map(JSON.eight) ?? .null),
+        ("knownStatement", hello.knownStatement.map(JSON.eight) ?? .null), ("stands", .bool(hello.stands)),
       ])
     case .statement(let bytes): .table([("statement", .hex(bytes))])
     case .interests(let persons, let more):
@@ -233,7 +236,7 @@ extension Message {
         ), ("next", digest.page.next.map(JSON.wide) ?? .null), ("number", .wide(digest.page.mark.number)),
         ("cookie", .eight(digest.page.mark.cookie)),
       ])
-    case .digestNext, .done: .table([])
+    case .digestNext, .done, .alive: .table([])
     case .recordWant(let persons): .table([("persons", .array(persons.map { .hex($0) }))])
     case .record(let person, let part, let more):
       .table([("person", .hex(person)), ("more", .bool(more)), ("part", .hex(part))])

@@ -42,6 +42,7 @@ struct Duet {
       case .store(let request):
         try perform(exchanges[side].handle(.store(stores[side].answer(request)), at: now), side)
       case .close(let ending): endings[side] = ending
+      case .rest: endings[side] = .finished
       case .pauseReading, .resumeReading: break
       }
     }

@@ -254,7 +254,7 @@ import Testing
             perform(exchange.handle(.store(store.answer(request)), at: Instant(nanoseconds: 0)))
           case .send(.want(let want)): items = want.items
           case .close(let reason): ending = ending ?? reason
-          case .send, .pauseReading, .resumeReading: break
+          case .send, .rest, .pauseReading, .resumeReading: break
           }
         }
       }

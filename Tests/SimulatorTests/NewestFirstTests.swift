@@ -43,7 +43,7 @@ private struct CutSession {
       case .send(let message): wires[1 - side].append(message)
       case .store(let request):
         perform(exchanges[side].handle(.store(stores[side].answer(request)), at: Instant(nanoseconds: 0)), side)
-      case .close, .pauseReading, .resumeReading: break
+      case .rest, .close, .pauseReading, .resumeReading: break
       }
     }
   }

@@ -7,7 +7,7 @@ from stretch import Envelope, unpack
 LENGTH_MAXIMUM = 1_048_640
 RUN_RAW = 1_048_576
 NAMES = (None, "hello", "statement", "interests", "digest", "digest-next", "record-want", "record", "want", "run", "end",
-         "evidence-want", "evidence", "done", "bye", "join", "joined")
+         "evidence-want", "evidence", "done", "bye", "join", "joined", "alive")
 
 
 def require(condition, reason):
@@ -84,13 +84,14 @@ def _hello(body):
         require(type(cursor) is list and len(cursor) == 3 and is_bytes(cursor[0], 8) and is_number(cursor[1])
                 and is_bytes(cursor[2], 8), "no cursor")
         cursor = [cursor[0].hex(), str(cursor[1]), cursor[2].hex()]
+    require(type(fields.get(9, False)) is bool, "no boolean under key 9")
     for key in (7, 8):
         require(key not in fields or is_bytes(fields[key], 8), "no hash under key %d" % key)
     return {
         "version": str(fields[1]), "instance": fields[2].hex(), "number": str(fields[3]), "cookie": fields[4].hex(),
         "interests": fields[5].hex(), "cursor": cursor or None,
         "knownInterests": fields[7].hex() if 7 in fields else None,
-        "knownStatement": fields[8].hex() if 8 in fields else None}
+        "knownStatement": fields[8].hex() if 8 in fields else None, "stands": fields.get(9, False)}
 
 
 def _statement(body):
@@ -208,7 +209,7 @@ def _join(body):
 BODIES = (
     None, _hello, _statement, _interests, _digest, _empty, lambda body: {"persons": _persons(body, 4_096)}, _record, _want,
     _run, _end, lambda body: {"logs": _packed(body, 1_024, _name)}, _evidence, _empty, _bye, _join,
-    lambda body: _part(*_array(body, 2)))
+    lambda body: _part(*_array(body, 2)), _empty)
 
 FAULT, VERSION = 2, 1
 
@@ -237,7 +238,7 @@ class Answerer:
             self.greeting = fields
             return None
         # It wants nothing, and its own digest has one page.
-        if name in ("hello", "join", "joined", "record", "evidence", "run", "end", "digest-next"):
+        if name in ("hello", "join", "joined", "record", "evidence", "run", "end", "digest-next", "alive"):
             return FAULT
         return getattr(self, "_" + name.replace("-", "_"), lambda fields: None)(fields)
 

@@ -54,6 +54,12 @@ public struct NodeCore: Sendable {
     /// A value is not to be stored again after this time.
     case keep(DHTNode.PublicationKey, for: Duration)
     case deadlineReached
+    /// Keep a connection to this peer from now on.
+    case stand(Target)
+    /// Keep it no longer.
+    case unstand(Target)
+    /// Something was appended here, or what we are interested in has changed. What peers bring is known without it.
+    case storeChanged
   }
 
   public enum Effect: Hashable, Sendable {
@@ -80,6 +86,11 @@ public struct NodeCore: Sendable {
     /// The last word about a request.
     case dhtFinished(DHTRequestID, DHTNode.Report)
     case saveContacts(DHTFamily, SavedContacts)
+    /// From here on new events travel over this connection as they come; the target that it is kept for, if any.
+    case standingBegan(ConnectionID, node: PublicKey, Target?)
+    /// A standing connection is gone, or an attempt to get one failed; that follows on `.sessionEnded`, if there was a
+    /// session. A target that is still wanted is dialled again.
+    case standingEnded(SessionEnd)
   }
 
   /// A peer to dial, and the node key it must have, if that is known.
@@ -123,28 +134,12 @@ public struct NodeCore: Sendable {
     }
   }
 
-  public struct Limits: Sendable {
-    /// Sessions at a time; each may hold a backlog of some megabytes.
-    public var sessionsMaximum = 64
-    /// When every session is taken, one in which nothing moved for this long gives way to a newcomer.
-    public var idleMinimum = Duration.seconds(2)
-    /// A connection that says nothing is closed after this.
-    public var greetingMaximum = Duration.seconds(10)
-    /// A device that joins waits this long: a person looks at its name and key before the root key signs.
-    public var joinMaximum = Duration.seconds(300)
-    /// First ban of a peer that broke the rules; doubles with each further one.
-    public var banFirst = Duration.seconds(3600)
-    public var banMaximum = Duration.seconds(86_400)
-    /// Offenders remembered; the ban that ends first makes room.
-    public var offendersMaximum = 4_096
-
-    public init() {}
-  }
-
   enum Session: Sendable {
     /// Accepted; the first frame says what the peer wants.
     case undecided(since: Instant)
     case exchange(Exchange, sync: SyncID?)
+    /// Between two exchanges of a connection that stands.
+    case standing
     /// We wait for a certificate; of the record that holds it this much has come.
     case joining(SyncID, since: Instant, record: [UInt8])
     /// The peer waits for a certificate from us.
@@ -156,7 +151,12 @@ public struct NodeCore: Sendable {
   struct Connection: Sendable {
     var node: PublicKey
     var target: Target?
+    var isDialled = false
     var session: Session
+    /// From the end of the first exchange on, when the connection stands.
+    var standing: Standing?
+    /// The greeting of the next exchange, which came while the store was still busy with the last.
+    var early: Message?
   }
 
   struct RunningSync: Sendable {
@@ -171,19 +171,34 @@ public struct NodeCore: Sendable {
   enum Dial: Sendable {
     case sync(SyncID, Target)
     case join(SyncID, Target, Message.JoinRequest)
+    case stand(Target)
   }
 
   let limits: Limits
+  /// Our own key, by which two nodes that dialled each other agree which connection stays.
+  let ownNode: PublicKey?
+  var random: SeededRandom
+  /// The time of the input at hand.
+  var clock = Instant(nanoseconds: 0)
   var connections: [ConnectionID: Connection] = [:]
   var dials: [DialID: Dial] = [:]
   var syncs: [SyncID: RunningSync] = [:]
   var tickets: [StoreTicket: ConnectionID] = [:]
+  /// Questions whether there is news for a peer.
+  var newsTickets: [StoreTicket: ConnectionID] = [:]
+  /// In the order asked for.
+  var stands: [Stand] = []
   var offenders: [PublicKey: (until: Instant, ban: Duration)] = [:]
   var nextTicket: UInt64 = 0
   var nextDial: UInt64 = 0
   var finding = Finding()
 
-  public init(limits: Limits = Limits()) { self.limits = limits }
+  /// - Parameter seed: of the chance in when to dial again.
+  public init(limits: Limits = Limits(), node: PublicKey? = nil, seed: UInt64 = 0) {
+    self.limits = limits
+    ownNode = node
+    random = SeededRandom(seed: seed)
+  }
 
   /// When `.deadlineReached` is due; nil while nothing waits.
   public var nextDeadline: Instant? {
@@ -192,16 +207,17 @@ public struct NodeCore: Sendable {
       case .undecided(let since): since + limits.greetingMaximum
       case .joining(_, let since, _), .certifying(let since): since + limits.joinMaximum
       case .exchange(let exchange, _): exchange.nextDeadline
+      case .standing: connection.standing?.nextDeadline
       case .closing: nil
       }
     }.min()
-    return [sessions, finding.nextDeadline].compactMap { $0 }.min()
+    return [sessions, finding.nextDeadline, nextStand].compactMap { $0 }.min()
   }
 
   public var sessionCount: Int { connections.count }
 
   /// The connection whose session a request to the store is part of.
-  public func connection(of ticket: StoreTicket) -> ConnectionID? { tickets[ticket] }
+  public func connection(of ticket: StoreTicket) -> ConnectionID? { tickets[ticket] ?? newsTickets[ticket] }
 
   /// The sync that a request to the store is part of.
   public func sync(of ticket: StoreTicket) -> SyncID? {
@@ -211,6 +227,7 @@ public struct NodeCore: Sendable {
 
   public mutating func handle(_ input: Input, at moment: Moment) -> [Effect] {
     let now = moment.instant
+    clock = now
     switch input {
     case .sync(let sync, let targets, let options):
       syncs[sync] = RunningSync(rest: targets, options: options)
@@ -224,8 +241,9 @@ public struct NodeCore: Sendable {
     case .unsent(let id, let bytes): return drive(id, .unsent(bytes), now)
     case .disconnected(let id, let reason): return disconnected(id, reason)
     case .store(let ticket, let reply):
+      if let id = newsTickets.removeValue(forKey: ticket) { return answered(id, reply) }
       guard let id = tickets.removeValue(forKey: ticket) else { return [] }
-      return drive(id, .store(reply), now)
+      return drive(id, .store(reply), now) + (reply.isChange ? storeChanged() : [])
     case .certified(let id, let record): return certified(id, record)
     case .startDHT(let start): return startDHT(start, moment)
     case .stopDHT: return stopDHT(moment)
@@ -234,6 +252,9 @@ public struct NodeCore: Sendable {
     case .withdraw(let key): return withdraw(key, moment)
     case .keep(let key, let span): return keep(key, until: now + span)
     case .deadlineReached: return deadlineReached(now) + findingDeadlineReached(moment)
+    case .stand(let target): return stand(target)
+    case .unstand(let target): return unstand(target)
+    case .storeChanged: return storeChanged()
     }
   }
 
@@ -242,7 +263,8 @@ public struct NodeCore: Sendable {
   private mutating func connected(_ id: ConnectionID, _ node: PublicKey, _ dialled: DialID?, _ now: Instant) -> [Effect]
   {
     let dial = dialled.flatMap { dials.removeValue(forKey: $0) }
-    var connection = Connection(node: node, target: nil, session: .undecided(since: now))
+    var connection = Connection(
+      node: node, target: nil, isDialled: dialled != nil, session: .undecided(since: now))
     switch dial {
     case nil:
       connections[id] = connection
@@ -274,6 +296,10 @@ public struct NodeCore: Sendable {
         return end(id, "the peer at \(target.address) has another key than expected")
       }
       return translate(effects, of: id)
+    case .stand(let target):
+      connection.target = target
+      connections[id] = connection
+      return met(id, at: target, by: dialled!)
     }
   }
 
@@ -289,17 +315,25 @@ public struct NodeCore: Sendable {
       ban(connection.node, now)
       return [.send(id, .bye(.fault))] + end(id, "unreadable \(Message.name(ofType: type)) frame: \(error)")
     }
+    if connection.standing != nil, case .alive = message {
+      connections[id]!.standing!.heardAt = now
+      return []
+    }
     switch connection.session {
-    case .exchange: return drive(id, .received(message), now)
+    case .standing: return receivedBetween(id, message)
+    case .exchange:
+      if isBetween(id), case .hello = message, connections[id]!.early == nil {
+        connections[id]!.early = message
+        return []
+      }
+      return drive(id, .received(message), now)
     case .undecided:
       if case .join(let request) = message {
         connections[id]!.session = .certifying(since: now)
         return [.certify(id, request)]
       }
-      var exchange = Exchange(role: .responder, node: connection.node, options: .init(), at: now)
-      let effects = exchange.start()
-      connections[id]!.session = .exchange(exchange, sync: nil)
-      return translate(effects, of: id) + drive(id, .received(message), now)
+      return begin(.responder, on: id, stands: message.asksToStand && hasStandingRoom)
+        + drive(id, .received(message), now)
     case .joining(let sync, let since, var record):
       switch message {
       case .joined(let part, let more):
@@ -316,19 +350,21 @@ public struct NodeCore: Sendable {
   }
 
   /// Hands an input to the session's machine and turns what it wants into effects.
-  private mutating func drive(_ id: ConnectionID, _ input: Exchange.Input, _ now: Instant) -> [Effect] {
+  mutating func drive(_ id: ConnectionID, _ input: Exchange.Input, _ now: Instant) -> [Effect] {
     // Take the machine out, so that it is changed in place and not copied.
     guard let index = connections.index(forKey: id),
       case .exchange(var exchange, let sync) = connections.values[index].session
     else { return [] }
     connections.values[index].session = .closing
+    let stood = exchange.stands
     let effects = exchange.handle(input, at: now)
     connections.values[index].session = .exchange(exchange, sync: sync)
     if case .fault = exchange.report.ending { ban(exchange.node, now) }
-    return translate(effects, of: id)
+    let isNew = exchange.stands && !stood && connections.values[index].standing == nil
+    return translate(effects, of: id) + (isNew ? keepOne(id) : [])
   }
 
-  private mutating func translate(_ effects: [Exchange.Effect], of id: ConnectionID) -> [Effect] {
+  mutating func translate(_ effects: [Exchange.Effect], of id: ConnectionID) -> [Effect] {
     var translated: [Effect] = []
     for effect in effects {
       switch effect {
@@ -341,6 +377,7 @@ public struct NodeCore: Sendable {
       case .pauseReading: translated.append(.pauseReading(id))
       case .resumeReading: translated.append(.resumeReading(id))
       case .close(let ending): translated += end(id, Self.words(for: ending))
+      case .rest: translated += rest(id)
       }
     }
     return translated
@@ -363,14 +400,20 @@ public struct NodeCore: Sendable {
 
   private mutating func conclude(_ id: ConnectionID, _ connection: Connection, _ failure: String?) -> [Effect] {
     switch connection.session {
+    case .standing:
+      return standingOver(
+        id, connection,
+        SessionEnd(
+          sync: nil, target: connection.target, node: connection.node, connection: id,
+          report: connection.standing?.report, failure: failure))
     case .joining(let sync, _, _): return [.joined(sync, record: nil, reason: failure)]
     case .exchange(let exchange, let sync):
       // A cut after both sides were done loses nothing but the farewell.
       let failure = exchange.report.ending == .finished ? nil : failure
       let end = SessionEnd(
-        sync: sync, target: connection.target, node: connection.node, connection: id, report: exchange.report,
-        failure: failure)
-      guard let sync else { return [.sessionEnded(end)] }
+        sync: sync, target: connection.target, node: connection.node, connection: id,
+        report: connection.standing?.sum(with: exchange.report) ?? exchange.report, failure: failure)
+      guard let sync else { return standingOver(id, connection, end) }
       if let target = connection.target, syncs[sync]?.isCancelled == false, syncs[sync]!.refusals < Self.retryMaximum,
         exchange.report.ending == .farewell(.busy), exchange.report.roundTrips == 0
       {
@@ -384,7 +427,7 @@ public struct NodeCore: Sendable {
     }
   }
 
-  private mutating func refuse(_ id: ConnectionID, _ reason: Message.Farewell) -> [Effect] {
+  mutating func refuse(_ id: ConnectionID, _ reason: Message.Farewell) -> [Effect] {
     connections[id]?.session = .closing
     return [.send(id, .bye(reason)), .close(id)]
   }
@@ -395,7 +438,7 @@ public struct NodeCore: Sendable {
     let silent = connections.compactMap { other, connection -> (since: Instant, isGreeted: Bool, id: ConnectionID)? in
       switch connection.session {
       case .undecided(let since) where other != id: (since, false, other)
-      case .exchange(let exchange, nil) where exchange.lastMove + limits.idleMinimum <= now:
+      case .exchange(let exchange, nil) where !connection.isDialled && exchange.lastMove + limits.idleMinimum <= now:
         (exchange.lastMove, true, other)
       default: nil
       }
@@ -424,71 +467,10 @@ public struct NodeCore: Sendable {
       case .joining(_, let since, _), .certifying(let since):
         if since + limits.joinMaximum <= now { effects += end(id, "no answer in \(limits.joinMaximum)") }
       case .exchange: effects += drive(id, .deadlineReached, now)
+      case .standing: effects += standingDeadline(id)
       case .closing: break
       }
     }
-    return effects
-  }
-
-  // MARK: Syncs
-
-  private mutating func nextTarget(of sync: SyncID) -> [Effect] {
-    guard let running = syncs[sync] else { return [] }
-    guard let target = running.rest.first else {
-      syncs[sync] = nil
-      return [.syncEnded(sync, running.ends)]
-    }
-    syncs[sync]!.rest.removeFirst()
-    syncs[sync]!.refusals = 0
-    return dial(.sync(sync, target), target)
-  }
-
-  private mutating func dial(_ dial: Dial, _ target: Target) -> [Effect] {
-    let id = DialID(nextDial)
-    nextDial += 1
-    dials[id] = dial
-    return [.dial(id, target)]
-  }
-
-  private mutating func dialFailed(_ id: DialID, _ reason: String) -> [Effect] {
-    switch dials.removeValue(forKey: id) {
-    case nil: return []
-    case .join(let sync, _, _): return [.joined(sync, record: nil, reason: reason)]
-    case .sync(let sync, let target): return notReached(target, of: sync, reason)
-    }
-  }
-
-  private mutating func notReached(_ target: Target, of sync: SyncID, _ reason: String) -> [Effect] {
-    syncs[sync]?.ends.append(
-      SessionEnd(sync: sync, target: target, node: nil, connection: nil, report: nil, failure: reason))
-    return nextTarget(of: sync)
-  }
-
-  /// Ends the session or the dial under way; what came before is kept. A dial ends when the transport says so.
-  private mutating func cancel(_ sync: SyncID) -> [Effect] {
-    guard syncs[sync] != nil else { return [] }
-    syncs[sync]!.rest = []
-    syncs[sync]!.isCancelled = true
-    for (id, connection) in connections {
-      if case .exchange(_, sync) = connection.session {
-        return [.send(id, .bye(.finished))] + end(id, Self.cancelled)
-      }
-    }
-    for (id, dial) in dials { if case .sync(sync, _) = dial { return [.abandon(id)] } }
-    return []
-  }
-
-  private static let cancelled = "the sync was given up"
-  /// How often a peer is dialled again that had no room before it greeted.
-  private static let retryMaximum = 3
-
-  private static func words(for ending: Exchange.Ending) -> String? {
-    switch ending {
-    case .finished: nil
-    case .farewell(let reason): "the peer ended the session: \(reason)"
-    case .fault(let what): "the peer broke the protocol: \(what)"
-    case .stalled: "nothing moved for too long"
-    case .trouble(let what): what
-    }
+    return effects + dialDue()
   }
 }

@@ -11,6 +11,8 @@ public actor NodeServer {
     public var service: ProfileService.Options
     /// Where peers may come in; none for a node that only serves commands.
     public var listen: [PeerAddress]
+    /// Whom to keep a connection to.
+    public var peers: [NodeCore.Target]
     /// Told of start and stop; see `ServiceNotifier`.
     public var notifier: ServiceNotifier?
     /// How long to wait for a command that has the profile.
@@ -19,11 +21,12 @@ public actor NodeServer {
     public var idleInterval = Duration.seconds(60)
 
     public init(
-      service: ProfileService.Options = .init(), listen: [PeerAddress] = [],
+      service: ProfileService.Options = .init(), listen: [PeerAddress] = [], peers: [NodeCore.Target] = [],
       notifier: ServiceNotifier? = .fromEnvironment()
     ) {
       self.service = service
       self.listen = listen
+      self.peers = peers
       self.notifier = notifier
     }
   }
@@ -66,6 +69,7 @@ public actor NodeServer {
           await ControlProtocol.answer(frame, reply, by: service)
         }
       }
+      for peer in options.peers { try await service.stand(peer) }
       let server = NodeServer(service, node, bound, queue, control, options)
       options.notifier?.notify("READY=1")
       return server

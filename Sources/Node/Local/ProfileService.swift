@@ -20,7 +20,7 @@ public actor ProfileService: LocalService {
     public var version = ""
     public var environment = StorageEnvironment()
     public var store = EventStore.Options()
-    public var limits = NodeCore.Limits()
+    public var limits = NodeCore.Limits(stands: true)
     public var peerLimits = PeerLimits()
     public var dht = DHTOptions()
 
@@ -66,12 +66,18 @@ public actor ProfileService: LocalService {
     switch request {
     case .append(let drafts):
       let keys = keys
-      return .appended(
-        try await worker.perform { try $0.append(drafts, by: try keys.device(at: $0.environment.now())) })
+      let appended = try await worker.perform { try $0.append(drafts, by: try keys.device(at: $0.environment.now())) }
+      await tellPeers()
+      return .appended(appended)
     case .mergeRecord(let bytes):
       let record = try PersonRecord(decoding: bytes)
-      return .merged(changed: try await worker.perform { try $0.merge(record).changed })
-    case .importExport(let path): return .imported(try await importExport(path, progress))
+      let changed = try await worker.perform { try $0.merge(record).changed }
+      await tellPeers()
+      return .merged(changed: changed)
+    case .importExport(let path):
+      let imported = try await importExport(path, progress)
+      await tellPeers()
+      return .imported(imported)
     case .sync(let targets, let options):
       let network = try await connected()
       try await renewStatement()
@@ -156,14 +162,26 @@ public actor ProfileService: LocalService {
     throw failure
   }
 
+  /// Keeps a connection to a peer, so that new events travel at once. Only a node does.
+  public func stand(_ target: NodeCore.Target) async throws { await (try connected()).runtime.stand(target) }
+
+  /// Whoever is connected hears of what is new in the store.
+  private func tellPeers() async {
+    do { await (try await network?.value)?.runtime.storeChanged() } catch {
+      // No network came about, so there is nobody to tell.
+    }
+  }
+
   func connected() async throws -> Network {
     guard !isClosed else { throw NodeError(.closed, "the service was closed") }
     if let network { return try await network.value }
     let making = Task { [worker, keys, options] in
       let key = try await worker.perform { try $0.nodeKey(keys) }
+      var limits = options.limits
+      if !options.isNode { limits.standingMaximum = 0 }
       return Network(
         runtime: NodeRuntime(
-          identity: try TLSIdentity(key), store: worker, limits: options.limits, peerLimits: options.peerLimits),
+          identity: try TLSIdentity(key), store: worker, limits: limits, peerLimits: options.peerLimits),
         node: key.publicKey)
     }
     network = making
@@ -237,6 +255,7 @@ public actor ProfileService: LocalService {
     do {
       // Durable before told: a certificate that is out cannot be forgotten here.
       try joins.answer(number, try await worker.perform { try $0.merge(record).record.encoded })
+      await tellPeers()
     } catch {
       joins.giveBack(number)
       throw error

@@ -28,6 +28,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
   private var syncs: [NodeCore.SyncID: SyncWaiter] = [:]
   private var joins: [NodeCore.SyncID: CheckedContinuation<[UInt8], any Error>] = [:]
   private var certifier: (@Sendable (Message.JoinRequest) async -> [UInt8]?)?
+  var onStanding: (@Sendable (StandingChange) -> Void)?
   private var quiet: [CheckedContinuation<Void, Never>] = []
   private var timer: (any DispatchSourceTimer)?
   /// What the timer is set to.
@@ -57,7 +58,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
   ) {
     context = PeerContext(queue: executor.queue, identity: identity, limits: peerLimits)
     self.store = store
-    core = NodeCore(limits: limits)
+    core = NodeCore(limits: limits, node: identity.publicKey, seed: UInt64.random(in: .min ... .max))
   }
 
   // MARK: Commands
@@ -185,6 +186,8 @@ public actor NodeRuntime<Store: StoreAnswering> {
       } else {
         waiter.resume(throwing: NodeError(.unreachable, reason ?? "the other device did not answer"))
       }
+    case .standingBegan(_, let node, let target): onStanding?(.began(node: node, target))
+    case .standingEnded(let end): onStanding?(.ended(end))
     case .sendDatagram(let bytes, let endpoint):
       sockets[endpoint.address.isIPv4 ? .ipv4 : .ipv6]?.send(bytes, to: endpoint)
     case .dhtJoined(let family, _): joined(family)

@@ -97,6 +97,10 @@ public final class StoreBridge: StoreAnswering {
       }
       _ = try store.ingest(evidence, log: log, person: person)
       return .merged(valid: true)
+    case .news(let node, let since, let maximum):
+      return .news(
+        try page(for: node, since: since, maximum),
+        interests: Exchange.hash(of: Array(Set(try interests())).sorted()))
     }
   }
 }
@@ -161,23 +165,26 @@ extension StoreBridge {
     case .beginning: since = 0
     case .page(let number): since = number
     }
+    return .digest(try page(for: node, since: since, maximum), sinceCursor: sinceCursor)
+  }
+
+  private func page(for node: PublicKey, since: UInt64, _ maximum: Int) throws -> DigestPage {
     var reader = ByteReader(try store.peer(node)?.interests ?? [])
     var wanted: Set<PersonID> = []
     while !reader.isAtEnd { wanted.insert(try reader.bytes32()) }
     let page = try store.digest(of: wanted, since: since, limit: maximum)
-    return .digest(
-      DigestPage(
-        persons: page.persons.map { ($0.person.prefix64, $0.recordHash.prefix64) },
-        logs: try page.logs.map { digest in
-          let name = LogName(digest.log, whole: try isAmbiguous(digest.log))
-          switch digest.state {
-          case .head(let head):
-            return LogDigest(log: name, state: .open, sequence: head.sequence, hash: head.hash.prefix64)
-          case .cut(let cut, let previous):
-            return LogDigest(log: name, state: .frozen, sequence: cut, hash: previous.prefix64)
-          }
-        }, next: page.hasMore ? page.cursor.number : nil,
-        mark: ChangeMark(number: page.cursor.number, cookie: page.cursor.cookie)), sinceCursor: sinceCursor)
+    return DigestPage(
+      persons: page.persons.map { ($0.person.prefix64, $0.recordHash.prefix64) },
+      logs: try page.logs.map { digest in
+        let name = LogName(digest.log, whole: try isAmbiguous(digest.log))
+        switch digest.state {
+        case .head(let head):
+          return LogDigest(log: name, state: .open, sequence: head.sequence, hash: head.hash.prefix64)
+        case .cut(let cut, let previous):
+          return LogDigest(log: name, state: .frozen, sequence: cut, hash: previous.prefix64)
+        }
+      }, next: page.hasMore ? page.cursor.number : nil,
+      mark: ChangeMark(number: page.cursor.number, cookie: page.cursor.cookie))
   }
 
   private func compare(_ node: PublicKey, _ digests: [LogDigest], _ advance: Cursor?) throws -> StoreReply {

@@ -14,22 +14,25 @@ extension Command {
     "node", "serve peers and commands until it is stopped",
     discussion: """
       Holds the profile and lets peers in. Commands that write talk to it; commands that read do not need it. It stops in \
-      order when it gets SIGTERM or Ctrl-C, and at once at the second.
+      order when it gets SIGTERM or Ctrl-C, and at once at the second. To the peers that are named it keeps a connection, \
+      and to those who dial it and want that: what one of them posts is at the others within a moment.
       """,
     examples: [
       .init("tl node --listen 0.0.0.0:7001", "serve everybody who can reach this port"),
+      .init("tl node --peer example.org:7001 --peer tl://aeba…", "stay connected to two other nodes"),
       .init("tl node --listen 127.0.0.1:0 --json", "let the system pick a port, and print it for a program"),
     ],
-    options: [listen, isPublic, bootstrap, noAnnounce, noDHT, bucketSize, parallel]
+    options: [listen, keptPeers, isPublic, bootstrap, noAnnounce, noDHT, bucketSize, parallel]
   ) { invocation in
     let profile = try invocation.profile()
     try profile.expectStore()
     let addresses = try invocation.arguments.texts(listen).map { try PeerAddress($0, for: .listening) }
+    let peers = try invocation.arguments.texts(keptPeers).flatMap { try alternatives($0) }
     let running = RunningNode()
     let signals = running.stopAtSignals()
     var service = profile.serviceOptions(invocation.table.version)
     service.dht = try dhtOptions(invocation, profile)
-    let options = NodeServer.Options(service: service, listen: addresses)
+    let options = NodeServer.Options(service: service, listen: addresses, peers: peers)
     let server = try waiting { try await NodeServer.start(profile.directory, options: options) }
     running.set(server)
     try announce(server, invocation, profile)
@@ -119,6 +122,8 @@ private func ticket(_ server: NodeServer, _ profile: Profile) throws -> String {
   ).text()
 }
 
+private let keptPeers = Option(
+  "peer", .text("PEER"), repeats: true, "stay connected to this peer: host:port, or the tl:// ticket of a person")
 private let listen = Option(
   "listen", .text("ADDR"), repeats: true, "let peers in at host:port; * is every interface, port 0 any free one")
 private let isPublic = Option("public", .flag, "find peers through the public BitTorrent Mainline DHT")

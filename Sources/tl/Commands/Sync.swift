@@ -60,7 +60,7 @@ extension Instant {
 }
 
 /// The addresses at which a PEER may be found.
-private func alternatives(_ words: String) throws -> [NodeCore.Target] {
+func alternatives(_ words: String) throws -> [NodeCore.Target] {
   if words.lowercased().hasPrefix(Ticket.scheme) {
     guard case .person(let ticket) = try Ticket(words) else {
       throw CommandFailure(.usage, "this ticket invites a device; tl init --join uses it")

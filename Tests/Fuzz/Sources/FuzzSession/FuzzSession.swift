@@ -56,7 +56,7 @@ private func makeBridge() -> StoreBridge {
 private let time = Timestamp(milliseconds: 1_800_000_000_000)
 
 private func talk(_ frames: [Frame], with bridge: StoreBridge) {
-  var core = NodeCore()
+  var core = NodeCore(limits: .init(stands: true), node: PublicKey(hashing: [0]))
   let now = Moment(instant: Instant(nanoseconds: 0), wall: time)
   let peer = NodeCore.ConnectionID(1)
   var isOver = false
@@ -75,7 +75,9 @@ private func talk(_ frames: [Frame], with bridge: StoreBridge) {
         if case .bye = message { isOver = true }
       case .close: isOver = true
       case .certify(let id, _): perform(core.handle(.certified(id, nil), at: now))
-      case .dial, .abandon, .pauseReading, .resumeReading, .sessionEnded, .syncEnded, .joined: break
+      case .dial, .abandon, .pauseReading, .resumeReading, .sessionEnded, .syncEnded, .joined, .standingBegan,
+        .standingEnded:
+        break
       case .sendDatagram, .dhtJoined, .dhtFoundPeers, .dhtFoundItem, .dhtFinished, .saveContacts:
         preconditionFailure("\(effect) without a DHT")
       }
