@@ -9,7 +9,7 @@ let decoders = [
   "FuzzFeed",
   "FuzzFrame", "FuzzHeader", "FuzzImport", "FuzzInspection", "FuzzJSON", "FuzzKRPC", "FuzzKeyFile", "FuzzMessage",
   "FuzzPerson", "FuzzRecords",
-  "FuzzRun", "FuzzSession", "FuzzStretch", "FuzzText", "FuzzTicket",
+  "FuzzRun", "FuzzSession", "FuzzStretch", "FuzzText", "FuzzTicket", "FuzzVoidphone",
 ]
 
 let package = Package(

@@ -13,6 +13,8 @@ public actor NodeServer {
     public var listen: [PeerAddress]
     /// Whom to keep a connection to.
     public var peers: [NodeCore.Target]
+    /// Where programs of this machine find the voidphone API; an address of loopback.
+    public var voidphone: PeerAddress?
     /// Told of start and stop; see `ServiceNotifier`.
     public var notifier: ServiceNotifier?
     /// How long to wait for a command that has the profile.
@@ -33,6 +35,8 @@ public actor NodeServer {
 
   /// The addresses that are bound, in the order asked for.
   public nonisolated let addresses: [PeerAddress]
+  /// Where the voidphone API is, if it was wanted.
+  public nonisolated let voidphone: Endpoint?
   /// The key by which peers know this node.
   public nonisolated let node: PublicKey
   /// For whoever embeds the node; commands come through the control socket.
@@ -40,6 +44,7 @@ public actor NodeServer {
 
   private let queue: DispatchQueue
   private let control: ControlListener
+  private let port: VoidphonePort?
   private let timer: any DispatchSourceTimer
   private let notifier: ServiceNotifier?
   private var state = State.running
@@ -69,8 +74,13 @@ public actor NodeServer {
           await ControlProtocol.answer(frame, reply, by: service)
         }
       }
+      let port: VoidphonePort?
+      do { port = try await voidphonePort(options.voidphone, service, queue) } catch {
+        queue.sync { control.close() }
+        throw error
+      }
       for peer in options.peers { try await service.stand(peer) }
-      let server = NodeServer(service, node, bound, queue, control, options)
+      let server = NodeServer(service, node, bound, queue, control, port, options)
       options.notifier?.notify("READY=1")
       return server
     } catch {
@@ -79,15 +89,31 @@ public actor NodeServer {
     }
   }
 
+  private static func voidphonePort(
+    _ address: PeerAddress?, _ service: ProfileService, _ queue: DispatchQueue
+  ) async throws -> VoidphonePort? {
+    guard let address else { return nil }
+    guard let endpoint = try UDPSocket.resolve(address, numericOnly: true).first else {
+      throw TransportError(.address, "no address for \(address)")
+    }
+    // Without a network there would be nothing to ask.
+    _ = try await service.dhtRuntime()
+    return try queue.sync {
+      try VoidphonePort(on: endpoint, queue: queue) { [weak service] message in await service?.answer(message) }
+    }
+  }
+
   private init(
     _ service: ProfileService, _ node: PublicKey, _ addresses: [PeerAddress], _ queue: DispatchQueue,
-    _ control: ControlListener, _ options: Options
+    _ control: ControlListener, _ port: VoidphonePort?, _ options: Options
   ) {
     self.service = service
     self.node = node
     self.addresses = addresses
     self.queue = queue
     self.control = control
+    self.port = port
+    voidphone = port?.endpoint
     notifier = options.notifier
     timer = DispatchSource.makeTimerSource(queue: queue)
     let (seconds, attoseconds) = options.idleInterval.components
@@ -103,7 +129,10 @@ public actor NodeServer {
     state = .stopping
     notifier?.notify("STOPPING=1")
     timer.cancel()
-    queue.sync { control.close() }
+    queue.sync {
+      control.close()
+      port?.close()
+    }
     await service.close()
     state = .stopped
     for waiter in waiting { waiter.resume() }

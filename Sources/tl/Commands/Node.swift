@@ -22,7 +22,7 @@ extension Command {
       .init("tl node --peer example.org:7001 --peer tl://aeba…", "stay connected to two other nodes"),
       .init("tl node --listen 127.0.0.1:0 --json", "let the system pick a port, and print it for a program"),
     ],
-    options: [listen, keptPeers, isPublic, bootstrap, noAnnounce, noDHT, bucketSize, parallel]
+    options: [listen, keptPeers, isPublic, bootstrap, noAnnounce, noDHT, bucketSize, parallel, voidphone]
   ) { invocation in
     let profile = try invocation.profile()
     try profile.expectStore()
@@ -32,8 +32,10 @@ extension Command {
     let signals = running.stopAtSignals()
     var service = profile.serviceOptions(invocation.table.version)
     service.dht = try dhtOptions(invocation, profile)
-    let options = NodeServer.Options(service: service, listen: addresses, peers: peers)
-    let server = try waiting { try await NodeServer.start(profile.directory, options: options) }
+    var options = NodeServer.Options(service: service, listen: addresses, peers: peers)
+    options.voidphone = try invocation.arguments.text(voidphone).map { try PeerAddress($0, for: .listening) }
+    let chosen = options
+    let server = try waiting { try await NodeServer.start(profile.directory, options: chosen) }
     running.set(server)
     try announce(server, invocation, profile)
     try waiting { await server.stopped() }
@@ -102,6 +104,7 @@ private func announce(_ server: NodeServer, _ invocation: Invocation, _ profile:
     line.add("node", server.node.hex)
     line.add("addresses", addresses)
     line.add("ticket", ticket)
+    line.add("voidphone", server.voidphone?.description)
     try invocation.output.line(line)
   } else if addresses.isEmpty {
     try invocation.output.line("ready, for commands only")
@@ -126,6 +129,8 @@ private let keptPeers = Option(
   "peer", .text("PEER"), repeats: true, "stay connected to this peer: host:port, or the tl:// ticket of a person")
 private let listen = Option(
   "listen", .text("ADDR"), repeats: true, "let peers in at host:port; * is every interface, port 0 any free one")
+private let voidphone = Option(
+  "voidphone", .text("ADDR"), "serve the voidphone DHT API to programs of this machine, as 127.0.0.1:7401")
 private let isPublic = Option("public", .flag, "find peers through the public BitTorrent Mainline DHT")
 private let bootstrap = Option(
   "bootstrap", .text("ADDR"), repeats: true, "a node of the network that is always there, as host:port")
