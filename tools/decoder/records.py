@@ -2,7 +2,7 @@
 import hashlib
 import ipaddress
 
-from dht import bencoded
+from dht import bencoded, whole
 from event import LaterVersion, Malformed
 
 
@@ -72,3 +72,12 @@ def head(value):
     fields["replicas"] = [reader.take(8).hex() + " " + reader.endpoint() for _ in range(reader.number(1, 6))]
     reader.end()
     return fields
+
+
+def kept(data):
+    """Key, salt, number, signature and value of an item in a file; the value as it lies there."""
+    fields = whole(data)
+    if list(fields) != [b"k", b"salt", b"seq", b"sig", b"v"] or len(data) > 1280:
+        raise Malformed("other fields")
+    value = data[data.index(b"1:v", data.index(b"3:sig64:") + 72) + 3 : -1]
+    return fields[b"k"].hex(), fields[b"salt"].decode(), str(fields[b"seq"]), fields[b"sig"].hex(), value.hex()

@@ -14,6 +14,8 @@ public struct ProfileDirectory: Hashable, Sendable {
     case network
     case contacts = "dht-contacts"
     case contactsIPv6 = "dht-contacts6"
+    /// What the root key last said of the person in the DHT.
+    case personItem = "person.item"
     case lock
     case controlSocket = "control.sock"
   }

@@ -63,6 +63,7 @@ extension Command {
     try keys.save(.root(backup.root, person: record.id), passphrase: sealing)
     try makeStore(in: directory, record: record)
     try keys.save(.node(SigningKey()), passphrase: nil)
+    try directory.keepPersonItem(of: record, signedBy: backup.root, at: Profile.now())
     try keys.save(.device(device, number: number.rawValue, person: record.id), passphrase: sealing)
     if sealing == nil {
       invocation.output.note("the keys have no passphrase: whoever can read \(directory.path) can post as you")

@@ -66,6 +66,7 @@ extension Command {
     let root = try invocation.rootKey(reading.profile).key
     try record.revoke(device: device.key, lastGood: end.sequence, hash: end.hash, with: root)
     try invocation.mergeRecord(record, into: reading.profile)
+    try reading.profile.directory.keepPersonItem(of: record, signedBy: root, at: Profile.now())
     invocation.output.note("revoked; every replica learns it when you sync")
   }
 }

@@ -6,6 +6,7 @@ import Replication
 import Store
 import Synchronization
 import Terminal
+import Transport
 
 extension Command {
   static let devicesAdd = Command(
@@ -129,6 +130,8 @@ private final class JoinSession: Sendable {
       var record = try invocation.reading().ownRecord()
       let chosen = try record.certify(request.device, label: request.label, consent: request.consent, with: root)
       _ = try await service.perform(.answerJoin(number: number, record: record.encoded))
+      let directory = try invocation.profile().directory
+      try directory.keepPersonItem(of: record, signedBy: root, at: Profile.now())
       state.withLock { $0.joined = (request.device, chosen, request.label) }
     } catch {
       state.withLock { $0.failure = error }

@@ -53,6 +53,7 @@ extension Command {
     try makeStore(
       in: directory, record: record, author: Author(key: device, device: number, person: record.id), name: name)
     try keys.save(.node(SigningKey()), passphrase: nil)
+    try directory.keepPersonItem(of: record, signedBy: root, at: Profile.now())
     // The device key is what makes it a profile, so it comes last.
     try keys.save(.device(device, number: number.rawValue, person: record.id), passphrase: passphrase)
 

@@ -58,6 +58,7 @@ extension Command {
     }
     try profile.keys.save(.root(root, person: record.id), passphrase: passphrase)
     try invocation.mergeRecord(record, into: profile)
+    try profile.directory.keepPersonItem(of: record, signedBy: root, at: Profile.now())
     invocation.output.note("the root key is replaced (number \(record.rootNumber)); make a new backup, then sync")
   }
 }

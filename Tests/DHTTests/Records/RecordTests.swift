@@ -86,6 +86,19 @@ import Testing
     #expect(Self.head().signed(by: Self.key, after: nil, at: Self.now).isSigned)
   }
 
+  @Test("a kept item reads back, and no other than its key signed")
+  func kept() throws {
+    let item = Self.head().signed(by: Self.key, after: nil, at: Self.now)
+    let bytes = KeptItem(item).bytes
+    #expect(try KeptItem(bytes).item == item)
+    for index in bytes.indices {
+      var changed = bytes
+      changed[index] ^= 1
+      #expect(throws: ByteError.self, "byte \(index)") { try KeptItem(changed) }
+    }
+    #expect(throws: ByteError.self) { try KeptItem(bytes + [0]) }
+  }
+
   @Test("devices that write are named, the newest first, and no others")
   func devices() throws {
     var record = PersonRecord(creating: Self.key, recovery: Self.key.publicKey)

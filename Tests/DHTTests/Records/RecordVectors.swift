@@ -79,6 +79,14 @@ import Testing
     }
   }
 
+  static func kept() throws -> [JSONObject] {
+    let item = PersonItem(of: PersonRecord(creating: root, recovery: recovery.publicKey))
+      .signed(by: root, after: nil, at: RecordTests.now)
+    var line = line(item)
+    line.add("bytes", Hex.encode(KeptItem(item).bytes))
+    return [line]
+  }
+
   /// Values that are no head, by what is wrong with them.
   static func refused() -> [JSONObject] {
     let value = RecordTests.head().value
@@ -115,7 +123,8 @@ import Testing
        "meetings": \(list(Self.meetings())),
        "persons": \(list(try Self.persons())),
        "heads": \(list(Self.heads())),
-       "refusedHeads": \(list(Self.refused()))
+       "refusedHeads": \(list(Self.refused())),
+       "kept": \(list(try Self.kept()))
       }
 
       """
