@@ -34,6 +34,14 @@ public struct World {
     public fileprivate(set) var ends: [NodeCore.SessionEnd] = []
     /// Standing connections as they came and went.
     public fileprivate(set) var standings: [NodeCore.Effect] = []
+    /// What searches came to.
+    public fileprivate(set) var searches: [NodeCore.SyncID: SearchReport] = [:]
+    /// Where it gets datagrams, and peers dial it.
+    public internal(set) var endpoint: Endpoint
+    /// Whether it runs.
+    public internal(set) var isUp = true
+    /// It has said what it had to before it stops.
+    public internal(set) var hasLeft = false
     /// How the syncs went that came to an end.
     public fileprivate(set) var syncs: [NodeCore.SyncID: [NodeCore.SessionEnd]] = [:]
     /// What the DHT had found when a request came to its end.
@@ -82,6 +90,7 @@ public struct World {
     case dialled(Dial, NodeCore.Target)
     case reply(node: Int, life: Int, NodeCore.StoreTicket, StoreReply)
     case datagram([UInt8], from: Endpoint, to: Endpoint)
+    case answer(node: Int, life: Int, NodeCore.Input)
     case deadline(node: Int, life: Int)
   }
 
@@ -93,7 +102,9 @@ public struct World {
     key: PublicKey, limits: NodeCore.Limits = .init(), open: @escaping () -> any StoreAnswering
   ) -> Int {
     let core = NodeCore(limits: limits, node: key, seed: UInt64(nodes.count))
-    nodes.append(Member(key: key, core: core, store: open(), reopen: open, limits: limits))
+    nodes.append(
+      Member(
+        key: key, core: core, store: open(), reopen: open, endpoint: Self.endpoint(nodes.count), limits: limits))
     return nodes.count - 1
   }
 
@@ -127,7 +138,8 @@ public struct World {
     feed(
       .startDHT(
         NodeCore.DHTStart(
-          settings: settings, saved: nodes[index].contacts[.ipv4], routers: routers.map(Self.endpoint), secret: secret,
+          settings: settings, saved: nodes[index].contacts[.ipv4], routers: routers.map { nodes[$0].endpoint },
+          secret: secret,
           random: SeededRandom(seed: random.next()))), to: index)
   }
 
@@ -142,6 +154,33 @@ public struct World {
 
   /// Any other input to node `index`.
   public mutating func tell(_ index: Int, _ input: NodeCore.Input) { feed(input, to: index) }
+
+  /// Node `index` syncs with whoever has what it wants; `searches` and `syncs` will have what came of it.
+  @discardableResult
+  public mutating func search(_ index: Int, options: Exchange.Options = .init()) -> NodeCore.SyncID {
+    let id = NodeCore.SyncID(nextSync)
+    nextSync += 1
+    feed(.search(id, options), to: index)
+    return id
+  }
+
+  /// A node is gone, without a word; its disk stays.
+  public mutating func stop(_ index: Int) {
+    crash(index)
+    nodes[index].isUp = false
+  }
+
+  /// A node that was stopped begins again, maybe elsewhere.
+  public mutating func start(_ index: Int, at endpoint: Endpoint? = nil) {
+    nodes[index].isUp = true
+    nodes[index].hasLeft = false
+    if let endpoint { nodes[index].endpoint = endpoint }
+  }
+
+  private func node(at address: String) -> Int? {
+    if let index = Int(address) { return nodes.indices.contains(index) && nodes[index].isUp ? index : nil }
+    return nodes.indices.first { nodes[$0].isUp && nodes[$0].endpoint.description == address }
+  }
 
   /// Kills a node and starts it again with what its disk had kept.
   public mutating func crash(_ index: Int) {
@@ -218,7 +257,7 @@ public struct World {
         feed(.dialFailed(id, "the dial was given up"), to: from)
         return
       }
-      guard let other = Int(target.address), nodes.indices.contains(other), !chance(weather.dialFailureRatio) else {
+      guard let other = node(at: target.address), !chance(weather.dialFailureRatio) else {
         feed(.dialFailed(id, "nobody answers"), to: from)
         return
       }
@@ -230,8 +269,13 @@ public struct World {
     case .reply(let index, let life, let ticket, let reply):
       guard nodes[index].life == life else { return }
       feed(.store(ticket, reply), to: index)
+    case .answer(let index, let life, let input):
+      guard nodes[index].life == life else { return }
+      feed(input, to: index)
     case .datagram(let bytes, let source, let destination):
-      guard let index = nodes.indices.first(where: { Self.endpoint($0) == destination }) else { return }
+      guard let index = nodes.indices.first(where: { nodes[$0].endpoint == destination && nodes[$0].isUp }) else {
+        return
+      }
       note(5, UInt64(bytes.count))
       feed(.datagram(bytes, from: source), to: index)
     case .deadline(let index, let life):
@@ -281,15 +325,25 @@ public struct World {
       let reply = nodes[index].store.answer(request)
       agenda.push(.reply(node: index, life: life, ticket, reply), at: now + .microseconds(100))
     case .sessionEnded(let end): nodes[index].ends.append(end)
+    case .survey: answer(.surveyed(try? (nodes[index].store as? any FindingStore)?.survey()), to: index)
+    case .signHead(let head, let last):
+      answer(.headSigned(try? (nodes[index].store as? any FindingStore)?.sign(head, after: last)), to: index)
+    case .left: nodes[index].hasLeft = true
+    case .searchEnded(let sync, let report): nodes[index].searches[sync] = report
     case .standingBegan, .standingEnded: nodes[index].standings.append(effect)
     case .syncEnded(let sync, let ends): nodes[index].syncs[sync] = ends
     case .sendDatagram(let bytes, let destination):
       guard !chance(weather.lossRatio) else { return }
-      agenda.push(.datagram(bytes, from: Self.endpoint(index), to: destination), at: now + delay())
+      agenda.push(.datagram(bytes, from: nodes[index].endpoint, to: destination), at: now + delay())
     case .dhtFinished(let request, let report): nodes[index].reports[request] = report
     case .saveContacts(let family, let contacts): nodes[index].contacts[family] = contacts
     case .pauseReading, .resumeReading, .certify, .joined, .dhtJoined, .dhtFoundPeers, .dhtFoundItem: break
     }
+  }
+
+  /// What the store says takes as long as any of its answers.
+  private mutating func answer(_ input: NodeCore.Input, to index: Int) {
+    agenda.push(.answer(node: index, life: nodes[index].life, input), at: now + .microseconds(100))
   }
 
   private mutating func send(_ message: Message, _ id: NodeCore.ConnectionID) {

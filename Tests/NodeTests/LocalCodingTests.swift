@@ -39,6 +39,7 @@ import Transport
     .dht(.put(.init(name: .open([1, 2]), value: [3], lifetime: 60, copies: 20))),
     .dht(.put(.init(name: .own([1], of: []), value: []))), .dht(.get(.immutable(NodeID(sha1: [1])))),
     .dht(.put(.init(name: .immutable(nil), value: [1]))), .dht(.get(.own([7], of: [key]))),
+    .search(.init(newest: 5)),
   ]
 
   static let replies: [LocalReply] = [
@@ -56,7 +57,17 @@ import Transport
         expires: Timestamp(milliseconds: 5_000), isOutdone: false)),
     .dhtValue(.init(value: [1, 2], expires: nil, key: key, sequence: 5, copies: 3)),
     .dhtValue(.init(value: [], expires: Timestamp(milliseconds: 1_000), key: nil, sequence: nil, copies: 0)),
+    .searched(searched, outcomes),
+    .searched(.init(logs: [], attempts: [], isNetworkThere: false), []),
   ]
+
+  static let searched = SearchReport(
+    logs: [
+      .init(person: person, log: key, state: .partial, held: .init(3), newest: .init(9)),
+      .init(person: person, log: nil, state: .nobodyFound, held: .init(0), newest: nil),
+      .init(person: person, log: key, state: .upToDate, held: .init(3), newest: .init(3)),
+    ],
+    attempts: [.init(person: person, endpoint: contacts[0].endpoint, source: .learnt)], isNetworkThere: true)
 
   static func report(_ outcome: DHTNode.Outcome) -> LocalDHTReport {
     var report = DHTNode.Report(id: .init(1), outcome: outcome)

@@ -48,6 +48,7 @@ extension NodeCore {
     case user(DHTRequestID)
     /// The node itself, which joins the network.
     case joining(DHTFamily)
+    case finder(Finder.Errand)
   }
 
   /// What the DHT says to who asked.
@@ -158,7 +159,7 @@ extension NodeCore {
 
   // MARK: Effects
 
-  private mutating func drive(_ family: DHTFamily, _ input: DHTNode.Input, _ moment: Moment) -> [Effect] {
+  mutating func drive(_ family: DHTFamily, _ input: DHTNode.Input, _ moment: Moment) -> [Effect] {
     guard let wanted = finding.nodes[family.rawValue]?.handle(input, at: moment) else { return [] }
     return wanted.flatMap { effect -> [Effect] in
       switch effect {
@@ -195,8 +196,9 @@ extension NodeCore {
     case (.user(let request), .peers(let peers)): [.dhtFoundPeers(request, peers)]
     case (.user(let request), .item(let item)): [.dhtFoundItem(request, item)]
     case (.user(let request), .finished(let report)): [.dhtFinished(request, report)]
-    case (.joining(let family), .finished(let report)): [.dhtJoined(family, report)]
+    case (.joining(let family), .finished(let report)): [.dhtJoined(family, report)] + joinedIfAll(moment)
     case (.joining, .peers), (.joining, .item): []
+    case (.finder(let errand), let found): tellFinder(errand, found, moment)
     }
   }
 

@@ -149,6 +149,7 @@ extension NodeCore {
 
   /// Whoever may not know what the store has now is told: at once, or when its turn comes.
   mutating func storeChanged() -> [Effect] {
+    seeking.isStale = seeking.finder != nil
     var effects: [Effect] = []
     for id in connections.keys.sorted() where connections[id]!.standing != nil {
       connections[id]!.standing!.isDue = true

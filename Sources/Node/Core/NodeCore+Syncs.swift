@@ -7,6 +7,7 @@ extension NodeCore {
   mutating func nextTarget(of sync: SyncID) -> [Effect] {
     guard let running = syncs[sync] else { return [] }
     guard let target = running.rest.first else {
+      if seeking.searches[sync] != nil { return searchSessionEnded(sync, Moment(instant: clock, wall: wall)) }
       syncs[sync] = nil
       return [.syncEnded(sync, running.ends)]
     }

@@ -58,6 +58,20 @@ public struct NodeCore: Sendable {
     case stand(Target)
     /// Keep it no longer.
     case unstand(Target)
+    /// Find those who have what is wanted, and be found, from now on; or go on under other settings.
+    case find(Finder.Settings)
+    /// The answer to `.survey`; nil when the store could not be read.
+    case surveyed(Survey?)
+    /// The answer to `.signHead`: nil while the device key cannot be had.
+    case headSigned(MutableItem?)
+    /// Whether a dial from outside came through.
+    case reachable(Bool)
+    /// Peers told who has somebody's logs.
+    case learnt(PersonID, [Endpoint])
+    /// Sync with whoever has what is wanted; needs `.find` before.
+    case search(SyncID, Exchange.Options)
+    /// The node stops in order: the DHT is told.
+    case farewell
     /// Something was appended here, or what we are interested in has changed. What peers bring is known without it.
     case storeChanged
   }
@@ -88,6 +102,14 @@ public struct NodeCore: Sendable {
     case saveContacts(DHTFamily, SavedContacts)
     /// From here on new events travel over this connection as they come; the target that it is kept for, if any.
     case standingBegan(ConnectionID, node: PublicKey, Target?)
+    /// Say what the store holds.
+    case survey
+    /// Sign this by the device key, under a number above the last.
+    case signHead(HeadItem, after: Int64?)
+    /// What was to be told before the node stops is told.
+    case left
+    /// What a search came to; `.syncEnded` follows.
+    case searchEnded(SyncID, SearchReport)
     /// A standing connection is gone, or an attempt to get one failed; that follows on `.sessionEnded`, if there was a
     /// session. A target that is still wanted is dialled again.
     case standingEnded(SessionEnd)
@@ -107,31 +129,6 @@ public struct NodeCore: Sendable {
   public struct DialID: Hashable, Sendable {
     public let rawValue: UInt64
     public init(_ rawValue: UInt64) { self.rawValue = rawValue }
-  }
-
-  /// How a session, or the attempt at one, ended.
-  public struct SessionEnd: Hashable, Sendable {
-    /// The sync it was part of; nil for a session that the peer began.
-    public var sync: SyncID?
-    public var target: Target?
-    public var node: PublicKey?
-    public var connection: ConnectionID?
-    /// Nil when no session came about.
-    public var report: ExchangeReport?
-    /// In words, when it did not end well.
-    public var failure: String?
-
-    public init(
-      sync: SyncID?, target: Target?, node: PublicKey?, connection: ConnectionID?, report: ExchangeReport?,
-      failure: String?
-    ) {
-      self.sync = sync
-      self.target = target
-      self.node = node
-      self.connection = connection
-      self.report = report
-      self.failure = failure
-    }
   }
 
   enum Session: Sendable {
@@ -180,6 +177,7 @@ public struct NodeCore: Sendable {
   var random: SeededRandom
   /// The time of the input at hand.
   var clock = Instant(nanoseconds: 0)
+  var wall = Timestamp(milliseconds: 0)
   var connections: [ConnectionID: Connection] = [:]
   var dials: [DialID: Dial] = [:]
   var syncs: [SyncID: RunningSync] = [:]
@@ -192,6 +190,7 @@ public struct NodeCore: Sendable {
   var nextTicket: UInt64 = 0
   var nextDial: UInt64 = 0
   var finding = Finding()
+  var seeking = Seeking()
 
   /// - Parameter seed: of the chance in when to dial again.
   public init(limits: Limits = Limits(), node: PublicKey? = nil, seed: UInt64 = 0) {
@@ -211,7 +210,7 @@ public struct NodeCore: Sendable {
       case .closing: nil
       }
     }.min()
-    return [sessions, finding.nextDeadline, nextStand].compactMap { $0 }.min()
+    return [sessions, finding.nextDeadline, seeking.nextDeadline, nextStand].compactMap { $0 }.min()
   }
 
   public var sessionCount: Int { connections.count }
@@ -226,8 +225,15 @@ public struct NodeCore: Sendable {
   }
 
   public mutating func handle(_ input: Input, at moment: Moment) -> [Effect] {
+    clock = moment.instant
+    wall = moment.wall
+    var effects = take(input, moment)
+    if seeking.finder != nil { effects += followUp(effects, moment) }
+    return effects
+  }
+
+  private mutating func take(_ input: Input, _ moment: Moment) -> [Effect] {
     let now = moment.instant
-    clock = now
     switch input {
     case .sync(let sync, let targets, let options):
       syncs[sync] = RunningSync(rest: targets, options: options)
@@ -251,9 +257,18 @@ public struct NodeCore: Sendable {
     case .dht(let request, let command): return ask(command, for: .user(request), moment)
     case .withdraw(let key): return withdraw(key, moment)
     case .keep(let key, let span): return keep(key, until: now + span)
-    case .deadlineReached: return deadlineReached(now) + findingDeadlineReached(moment)
+    case .deadlineReached: return deadlineReached(now) + findingDeadlineReached(moment) + seekingDeadlineReached(moment)
     case .stand(let target): return stand(target)
     case .unstand(let target): return unstand(target)
+    case .find(let settings): return find(settings, moment)
+    case .surveyed(let survey): return surveyed(survey, moment)
+    case .headSigned(let item): return tellFinder(.signed(item), moment)
+    case .reachable(let isReachable):
+      return DHTFamily.allCases.flatMap { drive($0, .dialBack(isReachable: isReachable), moment) }
+        + tellFinder(.reachable(isReachable), moment)
+    case .learnt(let person, let endpoints): return tellFinder(.learnt(person, endpoints), moment)
+    case .search(let sync, let options): return search(sync, options, moment)
+    case .farewell: return seeking.finder == nil ? [.left] : tellFinder(.leaving, moment)
     case .storeChanged: return storeChanged()
     }
   }

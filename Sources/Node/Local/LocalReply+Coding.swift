@@ -39,6 +39,12 @@ extension LocalReply {
         writer.optional(status.node) { $0.byteString($1) }
       }
     case .repaired(let places): LocalEnvelope.write(7, fields: 1) { $0.count(places) }
+    case .searched(let report, let outcomes):
+      LocalEnvelope.write(12, fields: 2) { writer in
+        report.write(to: &writer)
+        writer.array(outcomes.count)
+        for outcome in outcomes { outcome.write(to: &writer) }
+      }
     case .dhtReport(let report): LocalEnvelope.write(8, fields: 1) { report.write(to: &$0) }
     case .dhtTable(let tables):
       LocalEnvelope.write(9, fields: 1) { writer in
@@ -122,6 +128,14 @@ extension LocalReply {
       case 11:
         try LocalEnvelope.expect(fields, 1)
         return .dhtValue(try reader.optional { (reader) throws(ByteError) in try LocalDHTValue(from: &reader) })
+      case 12:
+        try LocalEnvelope.expect(fields, 2)
+        let report = try SearchReport(from: &reader)
+        var outcomes: [SyncOutcome] = []
+        for _ in 0..<(try reader.arrayCount(atMost: LocalLimits.targets)) {
+          outcomes.append(try SyncOutcome(from: &reader))
+        }
+        return .searched(report, outcomes)
       default: throw ByteError(at: 0, "reply of kind \(kind)")
       }
     }

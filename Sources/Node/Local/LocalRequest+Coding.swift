@@ -40,6 +40,7 @@ extension LocalRequest {
         writer.bool(replaces)
       }
     case .dht(let request): LocalEnvelope.write(10, fields: 1) { request.write(to: &$0) }
+    case .search(let options): LocalEnvelope.write(11, fields: 1) { options.write(to: &$0) }
     }
   }
 
@@ -100,6 +101,9 @@ extension LocalRequest {
       case 10:
         try LocalEnvelope.expect(fields, 1)
         return .dht(try LocalDHTRequest(from: &reader))
+      case 11:
+        try LocalEnvelope.expect(fields, 1)
+        return .search(try Exchange.Options(from: &reader))
       default: throw ByteError(at: 0, "request of kind \(kind)")
       }
     }

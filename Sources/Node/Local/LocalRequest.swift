@@ -26,6 +26,8 @@ public enum LocalRequest: Hashable, Sendable {
   /// Answers a `.joinRequest`: with the record that certifies the device, which is merged first, or with a refusal
   /// → `.done`.
   case answerJoin(number: UInt32, record: [UInt8]?)
+  /// Syncs with whoever has what is wanted, found through the DHT → `.searched`, with `.syncing` on the way.
+  case search(Exchange.Options)
   /// Who answers → `.status`.
   case status
   /// Takes up a network of the DHT: the bytes of a `NetworkConfiguration` → `.done`. Refused when the profile is in
@@ -120,6 +122,8 @@ public enum LocalLimits {
   public static let devices = 64
   /// Contacts of one table: every bucket full, the first ones being larger.
   public static let contacts = 2_048
+  /// Logs of everybody followed: 1,000 persons of some devices each.
+  public static let searchedLogs = 8_192
   /// Addresses of a node.
   public static let listeners = 64
   /// Progress waiting for a command that does not read: the bad lines that an import names, a step for each piece of it,

@@ -63,6 +63,7 @@ extension ProfileService {
     if dht.isStarted {
       await (try connected()).runtime.changeDHT(try dhtConfiguration(isClient: addresses.isEmpty))
       lookUpRouters()
+      try await startFinding()
     } else {
       try await startDHT()
     }
@@ -87,7 +88,10 @@ extension ProfileService {
           on: UDPSocket.endpoints(for: PeerAddress(host: "", port: 0)), configuration)
       }
     }
-    if dht.isStarted { lookUpRouters() }
+    if dht.isStarted {
+      lookUpRouters()
+      try await startFinding()
+    }
   }
 
   /// How to take part in the profile's network; nil when there is none, or it is not wanted.

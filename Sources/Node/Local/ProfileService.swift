@@ -56,7 +56,7 @@ public actor ProfileService: LocalService {
     if !options.isNode { storeOptions.database.logLeftBytes = 1 << 20 }
     worker = try StoreWorker { [storeOptions] in
       try ProfileStore(
-        directory, device: device, lock: lock, environment: options.environment, options: storeOptions)
+        directory, device: device, keys: keys, lock: lock, environment: options.environment, options: storeOptions)
     }
   }
 
@@ -95,6 +95,7 @@ public actor ProfileService: LocalService {
       try await setNetwork(try NetworkConfiguration(bytes), replaces: replaces)
       return .done
     case .dht(let request): return try await perform(request)
+    case .search(let options): return try await search(options, progress)
     }
   }
 
@@ -104,7 +105,12 @@ public actor ProfileService: LocalService {
     isClosed = true
     joins.end(throwing: NodeError(.closed, "the service was closed"))
     if let network {
-      do { await (try network.value).runtime.stop() } catch {
+      do {
+        let runtime = try await network.value.runtime
+        // Who stays for a while tells the DHT that it goes.
+        if options.isNode { await runtime.farewell() }
+        await runtime.stop()
+      } catch {
         // It never came about, so there is nothing to stop.
       }
     }
@@ -122,6 +128,7 @@ public actor ProfileService: LocalService {
     let bound = try await connected().runtime.listen(on: address, dht: configuration)
     addresses.append(bound)
     if configuration != nil { dht.isStarted = true }
+    try await startFinding()
     return bound
   }
 

@@ -15,6 +15,7 @@ public final class ProfileStore: StoreAnswering {
   /// This device, as far as its key file tells without a passphrase.
   let device: KeyFile.PublicPart
   let person: PersonID
+  let keys: ProfileKeys
   let spoken: Spoken
   private let bridge: StoreBridge
   private var known = KnownLines()
@@ -32,8 +33,8 @@ public final class ProfileStore: StoreAnswering {
   }
 
   init(
-    _ directory: ProfileDirectory, device: KeyFile.PublicPart, lock: WriteLock, environment: StorageEnvironment,
-    options: EventStore.Options
+    _ directory: ProfileDirectory, device: KeyFile.PublicPart, keys: ProfileKeys, lock: WriteLock,
+    environment: StorageEnvironment, options: EventStore.Options
   ) throws {
     guard let person = device.person else {
       throw StoreError(.damaged, "the device key names no person", path: directory.path(of: .deviceKey))
@@ -48,6 +49,7 @@ public final class ProfileStore: StoreAnswering {
     self.environment = environment
     self.device = device
     self.person = person
+    self.keys = keys
     self.spoken = spoken
     bridge = StoreBridge(
       store: store,

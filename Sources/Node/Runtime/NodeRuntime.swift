@@ -14,7 +14,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
   public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
   let context: PeerContext
-  private let store: StoreWorker<Store>
+  let store: StoreWorker<Store>
   private(set) var core: NodeCore
   private var links: [NodeCore.ConnectionID: Link] = [:]
   private var dials: [NodeCore.DialID: PeerConnection] = [:]
@@ -26,6 +26,9 @@ public actor NodeRuntime<Store: StoreAnswering> {
   var joinWaiters: [CheckedContinuation<Void, Never>] = []
   var saveContacts: (@Sendable (NodeCore.DHTFamily, SavedContacts) -> Void)?
   private var syncs: [NodeCore.SyncID: SyncWaiter] = [:]
+  var searchReports: [NodeCore.SyncID: SearchReport] = [:]
+  var leavers: [CheckedContinuation<Void, Never>] = []
+  var hasLeft = false
   private var joins: [NodeCore.SyncID: CheckedContinuation<[UInt8], any Error>] = [:]
   private var certifier: (@Sendable (Message.JoinRequest) async -> [UInt8]?)?
   var onStanding: (@Sendable (StandingChange) -> Void)?
@@ -84,10 +87,17 @@ public actor NodeRuntime<Store: StoreAnswering> {
     progress: (@Sendable (SyncProgress) -> Void)? = nil
   ) async -> [SyncOutcome] {
     let id = NodeCore.SyncID(take())
-    return await withTaskCancellationHandler {
+    return await syncing(id, progress) { $0.feed(.sync(id, targets, options)) }
+  }
+
+  func syncing(
+    _ id: NodeCore.SyncID, _ progress: (@Sendable (SyncProgress) -> Void)?,
+    begin: (isolated NodeRuntime<Store>) -> Void
+  ) async -> [SyncOutcome] {
+    await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         syncs[id] = SyncWaiter(continuation: continuation, progress: progress)
-        feed(.sync(id, targets, options))
+        begin(self)
       }
     } onCancel: {
       // Runs after the above, which keeps the actor until the sync has begun.
@@ -186,6 +196,10 @@ public actor NodeRuntime<Store: StoreAnswering> {
       } else {
         waiter.resume(throwing: NodeError(.unreachable, reason ?? "the other device did not answer"))
       }
+    case .survey: survey()
+    case .signHead(let head, let last): sign(head, after: last)
+    case .left: left()
+    case .searchEnded(let id, let report): searchReports[id] = report
     case .standingBegan(_, let node, let target): onStanding?(.began(node: node, target))
     case .standingEnded(let end): onStanding?(.ended(end))
     case .sendDatagram(let bytes, let endpoint):

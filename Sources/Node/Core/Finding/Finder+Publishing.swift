@@ -7,9 +7,12 @@ extension Finder {
   // MARK: The head of one's own log
 
   mutating func surveyed(_ survey: Survey) {
+    let before = persons
     persons = Dictionary(survey.persons.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     order = survey.persons.map(\.id)
     for id in order where pursuits[id] == nil { pursuits[id] = Pursuit(due: now.instant) }
+    // The devices of somebody who was only an id say more than all the others.
+    for id in order where persons[id]?.devices.isEmpty == false && before[id]?.devices.isEmpty == true { lookAgain(id) }
     for id in pursuits.keys where persons[id] == nil {
       pursuits[id] = nil
       items[id] = nil
@@ -46,7 +49,8 @@ extension Finder {
       return .init(nodePrefix: node.prefix64, endpoint: endpoint)
     }.sorted { $0.nodePrefix < $1.nodePrefix }
     return HeadItem(
-      flags: leaving ? .leaving : [], sequence: log.sequence, hash: log.hash, floor: log.floor,
+      flags: leaving || settings.port == nil && settings.sessionsMaximum == 0 ? .leaving : [], sequence: log.sequence,
+      hash: log.hash, floor: log.floor,
       expires: now.wall.advanced(milliseconds: HeadItem.lifetimeMilliseconds),
       addresses: isAnnouncing ? settings.addresses.filter(settings.rules.allows) : [],
       replicas: replicas)

@@ -17,6 +17,13 @@ extension Finder {
     }
   }
 
+  /// Has the next lookup begin now. One that is under way will do.
+  mutating func lookAgain(_ person: PersonID) {
+    guard let pursuit = pursuits[person], pursuit.running.isEmpty else { return }
+    pursuits[person]!.due = now.instant
+    pursuits[person]!.hasLooked = false
+  }
+
   private mutating func begin(_ person: PersonID) {
     guard let held = persons[person] else { return }
     pursuits[person]!.isNetworkThere = false
@@ -50,7 +57,10 @@ extension Finder {
       if case .mutable(let item, _) = outcome { found(item, errand) }
       if case .peers(let endpoints) = outcome { found(endpoints, errand) }
       guard pursuits[person]?.running.remove(errand) != nil else { return }
-      if outcome != .unreachable, outcome != .busy { pursuits[person]!.isNetworkThere = true }
+      if outcome != .unreachable, outcome != .busy {
+        pursuits[person]!.isNetworkThere = true
+        hasMetNetwork = true
+      }
       if pursuits[person]!.running.isEmpty { lookedUp(person) }
     }
   }

@@ -107,6 +107,8 @@ public struct Finder: Sendable {
   var random: SeededRandom
   var isReachable = false
   var isJoined = false
+  /// Anybody in the DHT has answered.
+  var hasMetNetwork = false
   var persons: [PersonID: Survey.Person] = [:]
   /// Persons in the order of the survey.
   var order: [PersonID] = []
@@ -213,7 +215,7 @@ public struct Finder: Sendable {
     case .learnt(let person, let endpoints): for endpoint in endpoints { add(endpoint, .learnt, for: person) }
     case .connected(let endpoint, let node): connected(endpoint, node)
     case .disconnected(let endpoint): disconnected(endpoint)
-    case .seek(let persons): for person in persons { pursuits[person]?.due = now.instant }
+    case .seek(let persons): for person in persons { lookAgain(person) }
     case .leaving: beginFarewell()
     case .deadlineReached: break
     }
@@ -272,6 +274,22 @@ public struct Finder: Sendable {
     guard let pursuit = pursuits[person] else { return false }
     return !pursuit.running.isEmpty || !pursuit.hasLooked
   }
+
+  func isLookingForHead(of person: PersonID) -> Bool {
+    guard let pursuit = pursuits[person] else { return false }
+    return !pursuit.hasLooked && pursuit.running.isEmpty
+      || pursuit.running.contains { if case .head = $0 { true } else { false } }
+  }
+
+  /// Who named an address for a person.
+  func source(of endpoint: Endpoint, for person: PersonID) -> Source? { pursuits[person]?.candidates[endpoint] }
+
+  /// Whether some device of the person has said how far its log goes.
+  func knowsHead(of person: PersonID) -> Bool { pursuits[person]?.known.isEmpty == false }
+
+  func heldLogs(of person: PersonID) -> [Survey.Log] { persons[person]?.logs ?? [] }
+  func isOwn(_ person: PersonID) -> Bool { persons[person]?.isOwn ?? false }
+  func hasRecord(of person: PersonID) -> Bool { persons[person]?.root != nil }
 
   /// Addresses of replicas, the best first.
   public func candidates(for person: PersonID) -> [(endpoint: Endpoint, source: Source)] {

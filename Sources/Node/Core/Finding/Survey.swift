@@ -47,12 +47,16 @@ public struct Survey: Hashable, Sendable {
     public var sequence: SequenceNumber
     public var hash: EventHash
     public var floor: SequenceNumber
+    /// The newest event that a peer has named and that is not held.
+    public var wanted: SequenceNumber?
     /// Of this very device: what it says of its head is ours to sign.
     public var isOwnDevice: Bool
 
     public init(
-      log: LogID, sequence: SequenceNumber, hash: EventHash, floor: SequenceNumber, isOwnDevice: Bool = false
+      log: LogID, sequence: SequenceNumber, hash: EventHash, floor: SequenceNumber,
+      wanted: SequenceNumber? = nil, isOwnDevice: Bool = false
     ) {
+      self.wanted = wanted
       self.log = log
       self.sequence = sequence
       self.hash = hash

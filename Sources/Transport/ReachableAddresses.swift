@@ -1,11 +1,10 @@
 import Glibc
-import Transport
 
 /// Where others find a socket that is bound here.
-enum ReachableAddresses {
+public enum ReachableAddresses {
   /// Addresses to hand out: those bound; for a socket on every interface those of this machine that are up, loopback only
   /// when there is no other.
-  static func of(_ bound: [String]) -> [String] {
+  public static func of(_ bound: [String]) -> [String] {
     var found: [String] = []
     for text in bound {
       guard let address = try? PeerAddress(text, for: .listening) else { continue }
