@@ -135,7 +135,7 @@ private let isPublic = Option("public", .flag, "find peers through the public Bi
 private let bootstrap = Option(
   "bootstrap", .text("ADDR"), repeats: true, "a node of the network that is always there, as host:port")
 private let noAnnounce = Option(
-  "no-announce", .flag, "look for logs, and do not say in the DHT that this node has any")
+  "no-announce", .flag, "announce only one's own logs in the DHT, not those of others that this node holds")
 private let noDHT = Option("no-dht", .flag, "stay out of the DHT")
 private let bucketSize = Option("dht-k", .number("N", 1...32), "how many nodes hold a value, and fill a bucket (8)")
 private let parallel = Option("dht-alpha", .number("N", 1...16), "queries of one search at a time (4)")

@@ -13,9 +13,12 @@ extension Command {
     "sync", "fetch from peers what is new, and give them what they lack",
     discussion: """
       Works both ways: afterwards you and the peer hold the same of everybody whom both of you follow. What you follow can \
-      come from any peer that holds it. With a limit the rest comes another time.
+      come from any peer that holds it. With a limit the rest comes another time. Without a PEER the network is asked who \
+      has what you follow: authors are tried first, then every other replica in turn, until every log is at the newest \
+      event known.
       """,
     examples: [
+      .init("tl sync", "fetch everything from whoever has it"),
       .init("tl sync example.org:7001", "sync with the node there"),
       .init("tl sync tl://aeba… --newest 50", "only the newest 50 events of each log"),
       .init("tl sync 192.168.1.5:7001 --explain", "and say what it cost, and why"),
@@ -27,6 +30,7 @@ extension Command {
     options.bytesMaximum = invocation.arguments.bytes(bytesMaximum)
     options.newest = invocation.arguments.number(newest)
     let chosen = options
+    if invocation.arguments.all(peers).isEmpty { return try syncWithEverybody(invocation, profile, chosen) }
     let targets = try invocation.arguments.all(peers).map { try alternatives($0) }
     let bar = Mutex(ProgressBar("syncing", on: invocation.output))
     let outcomes = try invocation.withService(profile) { service in
@@ -72,10 +76,10 @@ func alternatives(_ words: String) throws -> [NodeCore.Target] {
 }
 
 /// What one session was like: its trouble always, its costs with `--explain`.
-private func report(_ outcome: SyncOutcome, _ invocation: Invocation) throws {
+func report(_ outcome: SyncOutcome, _ invocation: Invocation) throws {
   let peer = outcome.end.target?.address ?? "peer"
   // Of a single peer the error says it.
-  if let failure = outcome.end.failure, invocation.arguments.all(peers).count > 1 {
+  if let failure = outcome.end.failure, invocation.arguments.all(peers).count != 1 {
     invocation.output.warn("\(reason(failure, naming: peer))")
   }
   if let report = outcome.end.report, report.notDelivered > 0 {
@@ -127,13 +131,31 @@ private func bytes(_ traffic: [UInt8: Int]) -> JSONObject {
 /// The last line, and the exit code: 6 when a peer was not reached or did not give what it offered. A limit that the user
 /// set is no failure, nor is content that the peer does not have itself: the sync is then not complete, and exits 0.
 private func summarize(_ outcomes: [SyncOutcome], _ invocation: Invocation) throws {
+  let isComplete = outcomes.allSatisfy { $0.end.failure == nil && $0.end.report?.complete == true }
+  try summaryLine(outcomes, isComplete: isComplete, invocation)
+  let failed = outcomes.filter { outcome in
+    guard outcome.end.failure == nil, let report = outcome.end.report else { return true }
+    let isExplained = report.limited || report.lacksPayloads || invocation.arguments.has(newest)
+    return report.notDelivered > 0 || !report.complete && !isExplained
+  }
+  guard let first = failed.first else { return }
+  let peer = first.end.target?.address ?? "the peer"
+  let words = first.end.failure ?? "not everything that it offered arrived"
+  throw CommandFailure(
+    .incomplete,
+    failed.count == 1
+      ? reason(words, naming: peer) : "\(failed.count) peers were not reached or gave less than they offered",
+    hint: "what arrived is kept; sync again, or with another peer")
+}
+
+/// What all sessions cost together.
+func summaryLine(_ outcomes: [SyncOutcome], isComplete: Bool, _ invocation: Invocation) throws {
   let reports = outcomes.map(\.end.report)
   func sum(_ field: (ExchangeReport) -> Int) -> Int { reports.reduce(0) { $0 + ($1.map(field) ?? 0) } }
   let events = sum(\.events)
   let logs = sum(\.logs)
   let sent = outcomes.reduce(0) { $0 + $1.traffic.bytesSent }
   let received = outcomes.reduce(0) { $0 + $1.traffic.bytesReceived }
-  let isComplete = outcomes.allSatisfy { $0.end.failure == nil && $0.end.report?.complete == true }
   if invocation.wantsJSON {
     var line = JSONObject.line()
     line.add("kind", "summary")
@@ -150,23 +172,10 @@ private func summarize(_ outcomes: [SyncOutcome], _ invocation: Invocation) thro
       "\(counted(events, "new event")), \(counted(logs, "log")) named; \(received) bytes received, \(sent) sent; \(state, isComplete ? .green : .yellow)"
     )
   }
-  let failed = outcomes.filter { outcome in
-    guard outcome.end.failure == nil, let report = outcome.end.report else { return true }
-    let isExplained = report.limited || report.lacksPayloads || invocation.arguments.has(newest)
-    return report.notDelivered > 0 || !report.complete && !isExplained
-  }
-  guard let first = failed.first else { return }
-  let peer = first.end.target?.address ?? "the peer"
-  let words = first.end.failure ?? "not everything that it offered arrived"
-  throw CommandFailure(
-    .incomplete,
-    failed.count == 1
-      ? reason(words, naming: peer) : "\(failed.count) peers were not reached or gave less than they offered",
-    hint: "what arrived is kept; sync again, or with another peer")
 }
 
 /// A reason that says whom it is about.
-private func reason(_ words: String, naming peer: String) -> String {
+func reason(_ words: String, naming peer: String) -> String {
   words.contains(peer) ? words : "\(peer): \(words)"
 }
 
@@ -181,8 +190,8 @@ extension ExchangeReport.Tier {
   }
 }
 
-private let peers = Positional("PEER", .oneOrMore, "host:port, or the tl:// ticket of a person")
+private let peers = Positional("PEER", .any, "host:port, or the tl:// ticket of a person")
 private let bytesMaximum = Option("max-bytes", .bytes("SIZE"), "stop after receiving about so much, as 10M")
 private let newest = Option(
   "newest", .number("N", 1...Int(Int32.max)), "fetch only the newest N events of each log")
-private let explainOption = Option("explain", .flag, "say which way was taken, why, and what it cost")
+let explainOption = Option("explain", .flag, "say which way was taken, why, and what it cost")
