@@ -81,11 +81,12 @@ extension ProfileService {
   ) async throws -> [(nodes: Int, isHeldHere: Bool)] {
     try await eachOf(parts) { index, part in
       for attempt in 1...Self.attemptsMaximum {
+        if attempt > 1 { try await Task.sleep(for: Self.retryPause) }
         let report = await runtime.ask(.putImmutable(part, keeps: keeping.isKept, copies: keeping.copies))
         if keeping.isKept { await runtime.keep(.item(part.target), for: keeping.lifetime) }
         if case .stored(let storage) = report.outcome, !storage.nodes.isEmpty || storage.isHeldHere {
-          // Fewer than before may be a lost packet.
-          if storage.nodes.isEmpty, attempt < Self.attemptsMaximum, !report.closest.isEmpty { continue }
+          // Others were asked, and could not answer: they have a budget for that.
+          if storage.nodes.isEmpty, attempt < Self.attemptsMaximum, report.queries > 0 { continue }
           return (storage.nodes.count, storage.isHeldHere)
         }
       }
@@ -157,7 +158,8 @@ extension ProfileService {
 
   private func items(_ names: [NodeID], _ runtime: Runtime) async throws -> [ImmutableItem] {
     try await eachOf(names) { index, name in
-      for _ in 1...Self.attemptsMaximum {
+      for attempt in 1...Self.attemptsMaximum {
+        if attempt > 1 { try await Task.sleep(for: Self.retryPause) }
         if case .immutable(let item) = await runtime.ask(.getImmutable(name)).outcome { return item }
       }
       throw NodeError(.unreachable, "part \(index + 1) of \(names.count) of the value is not to be found")
@@ -204,4 +206,5 @@ extension ProfileService {
   /// Searches at a time: more only fill the queues of those who answer.
   private static let atOnceMaximum = 4
   private static let attemptsMaximum = 3
+  private static let retryPause = Duration.seconds(1)
 }

@@ -13,7 +13,7 @@ extension Command {
       named by its hash, which is printed, and no KEY is given. With --open it lies on a whiteboard: anybody can read it, \
       overwrite it and lock it. Nobody's value is private. A running node stores it again until it expires, a day later \
       or as --ttl says; without one it fades after two hours. Up to 1,000,000 bytes; a long value takes many items. It \
-      says how many nodes took it: five or more are durable, fewer are weak, none is failure (exit code 6).
+      says how many nodes took it: five or more are durable, fewer are weak; when none has it, not even this one, it exits with 6.
       """,
     examples: [
       .init("tl dht put colour blue", "store \"blue\" as your own \"colour\""),

@@ -1,3 +1,4 @@
+import DHT
 import Identity
 import Node
 import Primitives
@@ -17,6 +18,7 @@ extension Command {
     let profile = reading.profile
     let statistics = try reading.store.statistics()
     let node = try runningNode(profile)
+    let network = try NetworkConfiguration(in: profile.directory)
     let isUnlocked = try !profile.isSealed || profile.session(at: reading.now) != nil
     let label = try reading.timelines.label(profile.person, now: reading.now)
     let output = invocation.output
@@ -27,6 +29,7 @@ extension Command {
       line.add("person", profile.person.hex)
       line.add("handle", label.handle)
       line.add("unlocked", isUnlocked)
+      line.add("network", network.map { $0.id.map { Hex.encode($0) } ?? "mainline" })
       if let node { line.add("node", node.object) } else { line.addNull("node") }
       line.add("store", statistics.object)
       return try output.line(line)
@@ -41,6 +44,7 @@ extension Command {
     } else {
       try output.line("node     does not run; everything but live updates works")
     }
+    try output.line("network  \(network?.words ?? "none; tl join enters one, tl invite begins one")")
     for line in statistics.words { try output.line("\(line)") }
   }
 }
