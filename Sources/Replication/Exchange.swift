@@ -291,7 +291,8 @@ public struct Exchange: Sendable {
     case .bye(.finished): return close(.finished)
     case .bye(let reason): return close(.farewell(reason))
     case .join, .joined: return close(.fault("a join in a session"), saying: .fault)
-    case .alive: return close(.fault("a sign of life on a connection that does not stand"), saying: .fault)
+    case .alive, .find, .found, .dialBack, .dialled:
+      return close(.fault("\(Message.name(ofType: message.type)) in a session"), saying: .fault)
     }
   }
 

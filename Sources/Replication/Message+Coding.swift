@@ -45,6 +45,16 @@ extension Message {
       writer.array(2)
       writer.bool(more)
       writer.byteString(bytes)
+    case .find(let name): writer.text(name)
+    case .found(let persons):
+      writer.array(persons.count)
+      for person in persons {
+        writer.array(2)
+        writer.byteString(person.person)
+        writer.text(person.name)
+      }
+    case .dialBack(let port): writer.unsigned(UInt64(port))
+    case .dialled(let outcome): writer.unsigned(outcome.rawValue)
     }
     return writer.bytes
   }
@@ -125,6 +135,23 @@ extension Message {
       let more = try reader.bool()
       self = .joined(Array(body[try reader.byteString(atMost: MessageLimits.recordPartBytes)]), more: more)
     case 17: self = .alive
+    case 18:
+      let name = try reader.text(atMost: MessageLimits.nameBytes)
+      guard !name.isEmpty else { throw ByteError(at: 0, "an empty name") }
+      self = .find(name)
+    case 19:
+      var persons: [FoundPerson] = []
+      for _ in 0..<(try reader.arrayCount(atMost: MessageLimits.foundPersons)) {
+        let start = reader.offset
+        guard try reader.arrayCount(atMost: 2) == 2 else { throw ByteError(at: start, "no person and name") }
+        persons.append(
+          FoundPerson(person: try reader.bytes32(), name: try reader.text(atMost: MessageLimits.nameBytes)))
+      }
+      self = .found(persons)
+    case 20:
+      guard let port = UInt16(exactly: try reader.unsigned()), port > 0 else { throw ByteError(at: 0, "no port") }
+      self = .dialBack(port: port)
+    case 21: self = .dialled(DialBackOutcome(rawValue: try reader.unsigned()) ?? .notReached)
     default: return nil
     }
     try reader.expectEnd()

@@ -28,6 +28,14 @@ public enum Message: Hashable, Sendable {
   case joined([UInt8], more: Bool)
   /// The sender of this still holds the connection, which stands.
   case alive
+  /// Asks for persons of this name.
+  case find(String)
+  /// Persons held by the sender whose name is the one asked for.
+  case found([FoundPerson])
+  /// Asks to be dialled at this port of the address that the receiver sees.
+  case dialBack(port: UInt16)
+  /// What became of that.
+  case dialled(DialBackOutcome)
 
   public struct Hello: Hashable, Sendable {
     public var version: UInt64
@@ -127,6 +135,14 @@ public enum Message: Hashable, Sendable {
     case trouble = 5
   }
 
+  public enum DialBackOutcome: UInt64, Hashable, Sendable {
+    case notReached = 0
+    /// A connection came about, with the node key of the asker at its other end.
+    case reached = 1
+    /// It was not tried.
+    case refused = 2
+  }
+
   /// A person record cut into parts that fit a frame, each with whether more follow. An empty one is one empty part.
   static func parts(of record: [UInt8]) -> [(part: [UInt8], more: Bool)] {
     guard !record.isEmpty else { return [([], false)] }
@@ -176,6 +192,10 @@ public enum Message: Hashable, Sendable {
     case .join: 15
     case .joined: 16
     case .alive: 17
+    case .find: 18
+    case .found: 19
+    case .dialBack: 20
+    case .dialled: 21
     }
   }
 
@@ -184,8 +204,21 @@ public enum Message: Hashable, Sendable {
     let names = [
       "", "hello", "statement", "interests", "digest", "digest-next", "record-want", "record", "want", "run", "end",
       "evidence-want", "evidence", "done", "bye", "join", "joined", "alive",
+      "find", "found", "dial-back", "dialled",
     ]
     return Int(type) < names.count ? names[Int(type)] : "type-\(type)"
+  }
+}
+
+/// Somebody of a certain name, as a peer says. A hint: names are claims, and whoever follows pins the id.
+public struct FoundPerson: Hashable, Sendable {
+  public var person: PersonID
+  /// As the person writes it.
+  public var name: String
+
+  public init(person: PersonID, name: String) {
+    self.person = person
+    self.name = name
   }
 }
 
@@ -211,4 +244,8 @@ public enum MessageLimits {
   public static let evidenceBytes = 140_000
   public static let statementBytes = 512
   public static let labelBytes = 128
+  /// As long as a name may be.
+  public static let nameBytes = Name.byteMaximum
+  /// As many of one name as somebody will look through: 11 KB.
+  public static let foundPersons = 64
 }

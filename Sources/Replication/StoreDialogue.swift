@@ -41,6 +41,8 @@ public enum StoreRequest: Hashable, Sendable {
   /// What has changed after our change number `since` among the persons the peer is interested in, and what we are
   /// interested in now → `.news`.
   case news(node: PublicKey, since: UInt64, entriesMaximum: Int)
+  /// Persons whose record is held and whose name is this one, by `Name.folded` → `.found`.
+  case find(name: String, maximum: Int)
 }
 
 public enum StoreReply: Hashable, Sendable {
@@ -61,6 +63,7 @@ public enum StoreReply: Hashable, Sendable {
   case evidence([(LogID, [UInt8])])
   /// A page, and the hash of our interests.
   case news(DigestPage, interests: UInt64)
+  case found([FoundPerson])
   /// The store could not answer: our own trouble, never the peer's.
   case failed(String)
 
@@ -79,6 +82,7 @@ public enum StoreReply: Hashable, Sendable {
     case (.ingested(let a), .ingested(let b)): a == b
     case (.evidence(let a), .evidence(let b)): a.elementsEqual(b) { $0.0 == $1.0 && $0.1 == $1.1 }
     case (.news(let a, let c), .news(let b, let d)): a == b && c == d
+    case (.found(let a), .found(let b)): a == b
     case (.failed(let a), .failed(let b)): a == b
     default: false
     }

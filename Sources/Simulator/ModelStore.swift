@@ -10,6 +10,7 @@ public final class ModelStore: StoreAnswering {
   public let node: PublicKey
   public var instance: UInt64
   public var follows: Set<PersonID>
+  public var names: [PersonID: String] = [:]
   var records: [PersonID: [UInt8]] = [:]
   public var logs: [LogID: Log] = [:]
   var changes: [UInt64: (PersonID?, LogID?)] = [:]
@@ -96,6 +97,10 @@ public final class ModelStore: StoreAnswering {
       }
       let wanted = Set(interests[peer] ?? [])
       return .digest(page(of: wanted, since: since, maximum), sinceCursor: sinceCursor)
+    case .find(let name, let maximum):
+      return .found(
+        names.filter { Name.folded($0.value) == Name.folded(name) }.sorted { $0.key < $1.key }.prefix(maximum)
+          .map { FoundPerson(person: $0.key, name: $0.value) })
     case .news(let peer, let since, let maximum):
       return .news(
         page(of: Set(interests[peer] ?? []), since: since, maximum), interests: Exchange.hash(of: follows.sorted()))

@@ -42,6 +42,8 @@ public struct World {
     public internal(set) var isUp = true
     /// It has said what it had to before it stops.
     public internal(set) var hasLeft = false
+    /// Answers to names that were asked for; nil inside for none.
+    public fileprivate(set) var found: [NodeCore.SyncID: [FoundPerson]?] = [:]
     /// How the syncs went that came to an end.
     public fileprivate(set) var syncs: [NodeCore.SyncID: [NodeCore.SessionEnd]] = [:]
     /// What the DHT had found when a request came to its end.
@@ -264,8 +266,12 @@ public struct World {
       links.append(
         Link(nodes: (from, other), lives: (life, nodes[other].life), lastArrival: (now, now)))
       let link = links.count - 1
-      feed(.connected(Self.id(link, 1), node: nodes[from].key, dialled: nil), to: other)
-      feed(.connected(Self.id(link, 0), node: nodes[other].key, dialled: id), to: from)
+      feed(
+        .connected(Self.id(link, 1), node: nodes[from].key, dialled: nil, from: nodes[from].endpoint.address), to: other
+      )
+      feed(
+        .connected(Self.id(link, 0), node: nodes[other].key, dialled: id, from: nodes[other].endpoint.address), to: from
+      )
     case .reply(let index, let life, let ticket, let reply):
       guard nodes[index].life == life else { return }
       feed(.store(ticket, reply), to: index)
@@ -330,7 +336,8 @@ public struct World {
       answer(.headSigned(try? (nodes[index].store as? any FindingStore)?.sign(head, after: last)), to: index)
     case .left: nodes[index].hasLeft = true
     case .searchEnded(let sync, let report): nodes[index].searches[sync] = report
-    case .standingBegan, .standingEnded: nodes[index].standings.append(effect)
+    case .standingBegan, .standingEnded, .reachabilityChanged: nodes[index].standings.append(effect)
+    case .foundPersons(let id, let persons, _): nodes[index].found[id] = .some(persons)
     case .syncEnded(let sync, let ends): nodes[index].syncs[sync] = ends
     case .sendDatagram(let bytes, let destination):
       guard !chance(weather.lossRatio) else { return }

@@ -52,6 +52,8 @@ public final class PeerConnection: @unchecked Sendable {
   public let role: TLSEngine.Role
   /// The other side's address as dialled or seen, for people.
   public let remote: String
+  /// The other side's address as the system has it, once TCP stands.
+  public private(set) var remoteAddress: IPAddress?
 
   enum State {
     case connecting  // TCP
@@ -188,6 +190,8 @@ public final class PeerConnection: @unchecked Sendable {
     check()
     guard state == .connecting else { return channel.cancel() }
     self.channel = channel
+    let (result, address) = SocketAddress.filled { getpeername(channel.descriptor, $0, $1) }
+    remoteAddress = result == 0 ? address.endpoint?.address : nil
     do throws(TransportError) {
       engine = try TLSEngine(identity: context.identity, role: role, expecting: expected)
     } catch { return finish(error) }

@@ -231,6 +231,17 @@ extension PeerVectors {
       "JOIN: a label over 128 bytes", 15,
       parts: join(secret: 16, label: [0x78, 129] + [UInt8](repeating: 0x61, count: 129), consent: 64)),
     PeerRefusal("JOINED: an array of one", 16, [0x81, 0xF4]),
+    PeerRefusal("ALIVE: not empty", 17, [0]), PeerRefusal("FIND: an empty name", 18, [0x60]),
+    PeerRefusal("FIND: not text", 18, [0x41, 0x61]), PeerRefusal("FIND: not UTF-8", 18, [0x61, 0xFF]),
+    PeerRefusal("FIND: a name over 128 bytes", 18, parts: [([0x78, 129], 1), ([0x61], 129)]),
+    PeerRefusal("FOUND: a person without a name", 19, parts: [([0x81, 0x81], 1), (head(32), 1), ([1], 32)]),
+    PeerRefusal(
+      "FOUND: a person id of 31 bytes", 19, parts: [([0x81, 0x82], 1), (head(31), 1), ([1], 31), ([0x60], 1)]),
+    PeerRefusal(
+      "FOUND: more than 64 persons", 19,
+      parts: [([0x98, 65], 1), ([0x82] + head(32) + [UInt8](repeating: 1, count: 32) + [0x60], 65)]),
+    PeerRefusal("DIAL-BACK: port 0", 20, [0]), PeerRefusal("DIAL-BACK: port 65,536", 20, [0x1A, 0, 1, 0, 0]),
+    PeerRefusal("DIALLED: a boolean", 21, [0xF5]),
     PeerRefusal("JOINED: a part over 524,288 bytes", 16, parts: [([0x82, 0xF4] + head(524_289), 1), ([0], 524_289)]),
   ]
 }

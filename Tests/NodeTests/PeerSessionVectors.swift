@@ -33,6 +33,11 @@ extension PeerVectors {
           .done, .bye(.finished),
         ], nil
       ),
+      ("a name before the greeting", [.find("ada"), .find("bob"), Self.hello(both)], nil),
+      ("a name in a session", [hello, .find("ada")], .fault), ("names that nobody asked for", [.found([])], .fault),
+      ("a port to dial before the greeting", [.dialBack(port: 7001)], .fault),
+      ("a port to dial in a session", [hello, .dialBack(port: 7001)], .fault),
+      ("a sign of life in a session", [hello, .alive], .fault),
       ("a message before the greeting", [.done], .fault), ("a farewell before the greeting", [.bye(.busy)], nil),
       ("two greetings", [hello, hello], .fault),
       ("a greeting of a later version", [Self.hello(version: 2)], .version),

@@ -125,6 +125,13 @@ struct PeerVectors {
       ("evidence", .evidence(log, proof)), ("evidence that is not held", .evidence(log, [])), ("done", .done),
       ("farewell", .bye(.finished)), ("farewell in trouble", .bye(.trouble)), ("a sign of life", .alive),
       ("a device asks", .join(request)),
+      ("a name asked for", .find("Zo\u{EB}")), ("nobody of that name", .found([])),
+      (
+        "two of one name",
+        .found([.init(person: Self.ada, name: "zo\u{EB}"), .init(person: Self.bob, name: "ZO\u{CB}")])
+      ),
+      ("a port to dial", .dialBack(port: 7001)), ("a dial that came through", .dialled(.reached)),
+      ("a dial that was not tried", .dialled(.refused)),
       ("the only part of the record", .joined(record, more: false)),
       ("a part of the record", .joined([2], more: true)),
     ]
@@ -277,6 +284,11 @@ extension Message {
         ("consent", .hex(join.consent.bytes)),
       ])
     case .joined(let part, let more): .table([("more", .bool(more)), ("part", .hex(part))])
+    case .find(let name): .table([("name", .string(name))])
+    case .found(let persons):
+      .table([("persons", .array(persons.map { .array([.hex($0.person), .string($0.name)]) }))])
+    case .dialBack(let port): .table([("port", .integer(Int64(port)))])
+    case .dialled(let outcome): .table([("outcome", .integer(Int64(outcome.rawValue)))])
     }
   }
 }

@@ -113,7 +113,7 @@ extension [NodeCore.Effect] {
       _ = stage.admit(1)
       let effects = stage.receive(.init(1), message)
       switch message {
-      case .hello, .alive, .bye: #expect(!effects.farewells().contains(.fault), "\(message)")
+      case .hello, .alive, .bye, .find, .dialBack: #expect(!effects.farewells().contains(.fault), "\(message)")
       default: #expect(effects.farewells() == [.fault], "\(message)")
       }
     }

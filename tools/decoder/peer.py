@@ -7,7 +7,8 @@ from stretch import Envelope, unpack
 LENGTH_MAXIMUM = 1_048_640
 RUN_RAW = 1_048_576
 NAMES = (None, "hello", "statement", "interests", "digest", "digest-next", "record-want", "record", "want", "run", "end",
-         "evidence-want", "evidence", "done", "bye", "join", "joined", "alive")
+         "evidence-want", "evidence", "done", "bye", "join", "joined", "alive", "find",
+         "found", "dial-back", "dialled")
 
 
 def require(condition, reason):
@@ -206,10 +207,40 @@ def _join(body):
     return {"secret": secret.hex(), "device": device.hex(), "label": label, "consent": consent.hex()}
 
 
+def _text(value, least=0):
+    require(type(value) is str and least <= len(value.encode("utf-8")) <= 128, "no name")
+    return value
+
+
+def _find(body):
+    return {"name": _text(cbor.parse(body), 1)}
+
+
+def _found(body):
+    persons = cbor.parse(body)
+    require(type(persons) is list and len(persons) <= 64, "no list of persons")
+    for entry in persons:
+        require(type(entry) is list and len(entry) == 2 and is_bytes(entry[0], 32), "no person")
+        _text(entry[1])
+    return {"persons": [[person.hex(), name] for person, name in persons]}
+
+
+def _dial_back(body):
+    port = cbor.parse(body)
+    require(is_number(port, 65_535) and port > 0, "no port")
+    return {"port": port}
+
+
+def _dialled(body):
+    outcome = cbor.parse(body)
+    require(is_number(outcome), "no outcome")
+    return {"outcome": outcome if outcome <= 2 else 0}
+
+
 BODIES = (
     None, _hello, _statement, _interests, _digest, _empty, lambda body: {"persons": _persons(body, 4_096)}, _record, _want,
     _run, _end, lambda body: {"logs": _packed(body, 1_024, _name)}, _evidence, _empty, _bye, _join,
-    lambda body: _part(*_array(body, 2)), _empty)
+    lambda body: _part(*_array(body, 2)), _empty, _find, _found, _dial_back, _dialled)
 
 FAULT, VERSION = 2, 1
 
@@ -231,6 +262,8 @@ class Answerer:
             if name == "bye":
                 self.ended = True
                 return None
+            if name == "find":  # it holds nobody, and goes on listening
+                return None
             if name != "hello":
                 return FAULT
             if fields["version"] != "1":
@@ -238,7 +271,8 @@ class Answerer:
             self.greeting = fields
             return None
         # It wants nothing, and its own digest has one page.
-        if name in ("hello", "join", "joined", "record", "evidence", "run", "end", "digest-next", "alive"):
+        if name in ("hello", "join", "joined", "record", "evidence", "run", "end", "digest-next", "alive", "find",
+                    "found", "dial-back", "dialled"):
             return FAULT
         return getattr(self, "_" + name.replace("-", "_"), lambda fields: None)(fields)
 

@@ -26,6 +26,9 @@ extension NodeCore {
     var isAsking = false
     /// When the store may be asked again.
     var renewableAt: Instant
+    /// When the peer was last asked to dial us, and whether it has not answered yet.
+    var askedBackAt: Instant?
+    var isDialling = false
     /// What the peer asks for of its own accord.
     var requests: TokenBucket
     /// The last exchange; events, bytes and round trips of all.
@@ -54,7 +57,7 @@ extension NodeCore {
       switch connection.session {
       case .standing: true
       case .exchange(let exchange, _): exchange.options.stands
-      case .undecided, .joining, .certifying, .closing: false
+      case .undecided, .finding, .joining, .certifying, .closing: false
       }
     }
   }
@@ -123,6 +126,7 @@ extension NodeCore {
         effects += sendAway(other, .busy, "gave way to another peer")
       }
     }
+    effects += askBack(id)
     guard let early = connection.early else { return effects + renew(id) }
     connections[id]!.early = nil
     return effects + receivedBetween(id, early)
@@ -168,13 +172,21 @@ extension NodeCore {
     connections[id]!.standing!.renewableAt = clock + Self.renewalInterval
     let ticket = StoreTicket(nextTicket)
     nextTicket += 1
-    newsTickets[ticket] = id
+    questions[ticket] = id
     return [.store(ticket, .news(node: connection.node, since: standing.told.number, entriesMaximum: Self.newsEntries))]
   }
 
   /// The store looked for news.
   mutating func answered(_ id: ConnectionID, _ reply: StoreReply) -> [Effect] {
-    guard let connection = connections[id], let standing = connection.standing else { return [] }
+    guard let connection = connections[id], !connection.isClosing else { return [] }
+    if case .found(let persons) = reply {
+      connections[id]!.isFinding = false
+      return [.send(id, .found(persons))]
+    }
+    guard let standing = connection.standing else {
+      if case .failed(let reason) = reply { return sendAway(id, .trouble, reason) }
+      return []
+    }
     connections[id]!.standing!.isAsking = false
     // When an exchange began meanwhile, the question is asked again after it.
     guard case .standing = connection.session else { return [] }
@@ -228,7 +240,7 @@ extension NodeCore {
       connections[id]!.standing!.saidAt = clock
       effects.append(.send(id, .alive))
     }
-    return effects + renew(id)
+    return effects + askBack(id) + renew(id)
   }
 
   /// What comes in within this time is told in one exchange.
@@ -240,7 +252,7 @@ extension NodeCore {
   /// A side that did not has 25 seconds more, as in an exchange.
   fileprivate static let silenceMaximum = Duration.seconds(85)
   /// Twice what a node does by itself, so that delays on the way do not count as haste.
-  private static let requestRate = Rate(20, per: .seconds(2))
+  static let requestRate = Rate(20, per: .seconds(2))
 }
 
 extension NodeCore.Connection {
@@ -251,9 +263,11 @@ extension NodeCore.Connection {
     switch session {
     case .standing: true
     case .exchange(let exchange, _): exchange.stands
-    case .undecided, .joining, .certifying, .closing: false
+    case .undecided, .finding, .joining, .certifying, .closing: false
     }
   }
+
+  var isUndecided: Bool { if case .undecided = session { true } else { false } }
 }
 
 extension Message {

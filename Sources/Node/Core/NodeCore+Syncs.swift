@@ -29,6 +29,8 @@ extension NodeCore {
     case .join(let sync, _, _): return [.joined(sync, record: nil, reason: reason)]
     case .sync(let sync, let target): return notReached(target, of: sync, reason)
     case .stand(let target): return unmet(target, by: id, reason)
+    case .find(let sync, _, _): return [.foundPersons(sync, nil, reason: reason)]
+    case .back(let asker): return tell(asker, .notReached)
     }
   }
 

@@ -35,7 +35,8 @@ public struct NodeCore: Sendable {
     case cancelSync(SyncID)
     /// Ask the holder of a root key for a certificate.
     case join(SyncID, Target, Message.JoinRequest)
-    case connected(ConnectionID, node: PublicKey, dialled: DialID?)
+    /// - Parameter from: the other end's address, where it is known.
+    case connected(ConnectionID, node: PublicKey, dialled: DialID?, from: IPAddress? = nil)
     case dialFailed(DialID, String)
     case received(ConnectionID, type: UInt8, body: [UInt8])
     case unsent(ConnectionID, Int)
@@ -72,6 +73,10 @@ public struct NodeCore: Sendable {
     case search(SyncID, Exchange.Options)
     /// The node stops in order: the DHT is told.
     case farewell
+    /// Ask a peer who is called so; at most one name in a connection of its own.
+    case findName(SyncID, Target, String)
+    /// Peers come in at this port, or nowhere; whether in everybody's network or in one's own.
+    case listening(port: UInt16?, isPublic: Bool)
     /// Something was appended here, or what we are interested in has changed. What peers bring is known without it.
     case storeChanged
   }
@@ -113,6 +118,10 @@ public struct NodeCore: Sendable {
     /// A standing connection is gone, or an attempt to get one failed; that follows on `.sessionEnded`, if there was a
     /// session. A target that is still wanted is dialled again.
     case standingEnded(SessionEnd)
+    /// The answer to `.find`; nil with the reason why there is none.
+    case foundPersons(SyncID, [FoundPerson]?, reason: String?)
+    /// Peers that dialled us back reached us, or none did for an hour.
+    case reachabilityChanged(Bool)
   }
 
   /// A peer to dial, and the node key it must have, if that is known.
@@ -131,46 +140,6 @@ public struct NodeCore: Sendable {
     public init(_ rawValue: UInt64) { self.rawValue = rawValue }
   }
 
-  enum Session: Sendable {
-    /// Accepted; the first frame says what the peer wants.
-    case undecided(since: Instant)
-    case exchange(Exchange, sync: SyncID?)
-    /// Between two exchanges of a connection that stands.
-    case standing
-    /// We wait for a certificate; of the record that holds it this much has come.
-    case joining(SyncID, since: Instant, record: [UInt8])
-    /// The peer waits for a certificate from us.
-    case certifying(since: Instant)
-    /// Everything is said; the transport is closing.
-    case closing
-  }
-
-  struct Connection: Sendable {
-    var node: PublicKey
-    var target: Target?
-    var isDialled = false
-    var session: Session
-    /// From the end of the first exchange on, when the connection stands.
-    var standing: Standing?
-    /// The greeting of the next exchange, which came while the store was still busy with the last.
-    var early: Message?
-  }
-
-  struct RunningSync: Sendable {
-    var rest: [Target]
-    var options: Exchange.Options
-    var ends: [SessionEnd] = []
-    var isCancelled = false
-    /// How often the present target had no room for us.
-    var refusals = 0
-  }
-
-  enum Dial: Sendable {
-    case sync(SyncID, Target)
-    case join(SyncID, Target, Message.JoinRequest)
-    case stand(Target)
-  }
-
   let limits: Limits
   /// Our own key, by which two nodes that dialled each other agree which connection stays.
   let ownNode: PublicKey?
@@ -182,8 +151,9 @@ public struct NodeCore: Sendable {
   var dials: [DialID: Dial] = [:]
   var syncs: [SyncID: RunningSync] = [:]
   var tickets: [StoreTicket: ConnectionID] = [:]
-  /// Questions whether there is news for a peer.
-  var newsTickets: [StoreTicket: ConnectionID] = [:]
+  /// Questions outside of exchanges: whether there is news for a peer, and who is called as it asks.
+  var questions: [StoreTicket: ConnectionID] = [:]
+  var reachability = Reachability()
   /// In the order asked for.
   var stands: [Stand] = []
   var offenders: [PublicKey: (until: Instant, ban: Duration)] = [:]
@@ -204,19 +174,21 @@ public struct NodeCore: Sendable {
     let sessions = connections.values.compactMap { connection -> Instant? in
       switch connection.session {
       case .undecided(let since): since + limits.greetingMaximum
+      case .finding(_, let since): since + limits.greetingMaximum
       case .joining(_, let since, _), .certifying(let since): since + limits.joinMaximum
       case .exchange(let exchange, _): exchange.nextDeadline
       case .standing: connection.standing?.nextDeadline
       case .closing: nil
       }
     }.min()
-    return [sessions, finding.nextDeadline, seeking.nextDeadline, nextStand].compactMap { $0 }.min()
+    return [sessions, finding.nextDeadline, seeking.nextDeadline, nextStand, reachability.expiry].compactMap { $0 }
+      .min()
   }
 
   public var sessionCount: Int { connections.count }
 
   /// The connection whose session a request to the store is part of.
-  public func connection(of ticket: StoreTicket) -> ConnectionID? { tickets[ticket] ?? newsTickets[ticket] }
+  public func connection(of ticket: StoreTicket) -> ConnectionID? { tickets[ticket] ?? questions[ticket] }
 
   /// The sync that a request to the store is part of.
   public func sync(of ticket: StoreTicket) -> SyncID? {
@@ -228,6 +200,7 @@ public struct NodeCore: Sendable {
     clock = moment.instant
     wall = moment.wall
     var effects = take(input, moment)
+    for case .reachabilityChanged(let isReachable) in effects { effects += take(.reachable(isReachable), moment) }
     if seeking.finder != nil { effects += followUp(effects, moment) }
     return effects
   }
@@ -241,13 +214,13 @@ public struct NodeCore: Sendable {
     case .cancelSync(let sync): return cancel(sync)
     case .join(let sync, let target, let request):
       return dial(.join(sync, target, request), target)
-    case .connected(let id, let node, let dialled): return connected(id, node, dialled, now)
+    case .connected(let id, let node, let dialled, let source): return connected(id, node, dialled, source, now)
     case .dialFailed(let dialID, let reason): return dialFailed(dialID, reason)
     case .received(let id, let type, let body): return received(id, type, body, now)
     case .unsent(let id, let bytes): return drive(id, .unsent(bytes), now)
     case .disconnected(let id, let reason): return disconnected(id, reason)
     case .store(let ticket, let reply):
-      if let id = newsTickets.removeValue(forKey: ticket) { return answered(id, reply) }
+      if let id = questions.removeValue(forKey: ticket) { return answered(id, reply) }
       guard let id = tickets.removeValue(forKey: ticket) else { return [] }
       return drive(id, .store(reply), now) + (reply.isChange ? storeChanged() : [])
     case .certified(let id, let record): return certified(id, record)
@@ -257,7 +230,9 @@ public struct NodeCore: Sendable {
     case .dht(let request, let command): return ask(command, for: .user(request), moment)
     case .withdraw(let key): return withdraw(key, moment)
     case .keep(let key, let span): return keep(key, until: now + span)
-    case .deadlineReached: return deadlineReached(now) + findingDeadlineReached(moment) + seekingDeadlineReached(moment)
+    case .deadlineReached:
+      return deadlineReached(now) + findingDeadlineReached(moment) + seekingDeadlineReached(moment)
+        + judgeReachability()
     case .stand(let target): return stand(target)
     case .unstand(let target): return unstand(target)
     case .find(let settings): return find(settings, moment)
@@ -270,16 +245,19 @@ public struct NodeCore: Sendable {
     case .search(let sync, let options): return search(sync, options, moment)
     case .farewell: return seeking.finder == nil ? [.left] : tellFinder(.leaving, moment)
     case .storeChanged: return storeChanged()
+    case .findName(let sync, let target, let name): return dial(.find(sync, target, name: name), target)
+    case .listening(let port, let isPublic): return listening(port, isPublic)
     }
   }
 
   // MARK: Connections
 
-  private mutating func connected(_ id: ConnectionID, _ node: PublicKey, _ dialled: DialID?, _ now: Instant) -> [Effect]
-  {
+  private mutating func connected(
+    _ id: ConnectionID, _ node: PublicKey, _ dialled: DialID?, _ source: IPAddress?, _ now: Instant
+  ) -> [Effect] {
     let dial = dialled.flatMap { dials.removeValue(forKey: $0) }
     var connection = Connection(
-      node: node, target: nil, isDialled: dialled != nil, session: .undecided(since: now))
+      node: node, target: nil, isDialled: dialled != nil, source: source, session: .undecided(since: now))
     switch dial {
     case nil:
       connections[id] = connection
@@ -315,6 +293,16 @@ public struct NodeCore: Sendable {
       connection.target = target
       connections[id] = connection
       return met(id, at: target, by: dialled!)
+    case .find(let sync, let target, let name):
+      connection.target = target
+      connection.session = .finding(sync, since: now)
+      connections[id] = connection
+      return [.send(id, .find(name))]
+    case .back(let asker):
+      // The handshake proved whom we met; nothing is to be said.
+      connection.session = .closing
+      connections[id] = connection
+      return [.close(id)] + tell(asker, connections[asker]?.node == node ? .reached : .notReached)
     }
   }
 
@@ -330,9 +318,8 @@ public struct NodeCore: Sendable {
       ban(connection.node, now)
       return [.send(id, .bye(.fault))] + end(id, "unreadable \(Message.name(ofType: type)) frame: \(error)")
     }
-    if connection.standing != nil, case .alive = message {
-      connections[id]!.standing!.heardAt = now
-      return []
+    if connection.standing != nil || connection.isUndecided, let effects = receivedAside(id, message) {
+      return effects
     }
     switch connection.session {
     case .standing: return receivedBetween(id, message)
@@ -347,8 +334,17 @@ public struct NodeCore: Sendable {
         connections[id]!.session = .certifying(since: now)
         return [.certify(id, request)]
       }
+      if case .bye = message { return end(id, nil) }
       return begin(.responder, on: id, stands: message.asksToStand && hasStandingRoom)
         + drive(id, .received(message), now)
+    case .finding(let sync, _):
+      switch message {
+      case .found(let persons):
+        connections[id]!.session = .closing
+        return [.foundPersons(sync, persons, reason: nil), .send(id, .bye(.finished)), .close(id)]
+      case .bye(let reason): return end(id, "the peer refused: \(reason)")
+      default: return end(id, "the peer answered with \(Message.name(ofType: type))")
+      }
     case .joining(let sync, let since, var record):
       switch message {
       case .joined(let part, let more):
@@ -422,6 +418,7 @@ public struct NodeCore: Sendable {
           sync: nil, target: connection.target, node: connection.node, connection: id,
           report: connection.standing?.report, failure: failure))
     case .joining(let sync, _, _): return [.joined(sync, record: nil, reason: failure)]
+    case .finding(let sync, _): return [.foundPersons(sync, nil, reason: failure)]
     case .exchange(let exchange, let sync):
       // A cut after both sides were done loses nothing but the farewell.
       let failure = exchange.report.ending == .finished ? nil : failure
@@ -477,7 +474,7 @@ public struct NodeCore: Sendable {
     var effects: [Effect] = []
     for id in connections.keys.sorted() {
       switch connections[id]!.session {
-      case .undecided(let since):
+      case .undecided(let since), .finding(_, let since):
         if since + limits.greetingMaximum <= now { effects += end(id, "no answer in \(limits.greetingMaximum)") }
       case .joining(_, let since, _), .certifying(let since):
         if since + limits.joinMaximum <= now { effects += end(id, "no answer in \(limits.joinMaximum)") }

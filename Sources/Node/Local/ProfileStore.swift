@@ -54,7 +54,12 @@ public final class ProfileStore: StoreAnswering {
     bridge = StoreBridge(
       store: store,
       interests: { [person] + (try reader.following(person, now: environment.now()).map(\.label.person)) },
-      statement: { spoken.statement }, now: environment.now, random: environment.random)
+      statement: { spoken.statement },
+      find: { name, maximum in
+        try reader.persons(named: name, maximum: maximum, now: environment.now()).map {
+          FoundPerson(person: $0.person, name: $0.name)
+        }
+      }, now: environment.now, random: environment.random)
   }
 
   public func answer(_ request: StoreRequest) -> StoreReply { bridge.answer(request) }

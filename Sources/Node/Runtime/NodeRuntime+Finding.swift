@@ -16,6 +16,9 @@ public struct DHTConfiguration: Sendable {
   /// Keeps contacts for the next run. Called on the node's queue; it may take the time of a small file.
   public var save: (@Sendable (NodeCore.DHTFamily, SavedContacts) -> Void)?
 
+  /// Whether it is everybody's network.
+  var isPublic: Bool { settings.networkKey == nil }
+
   public init(
     settings: DHTSettings, routers: [Endpoint] = [], saved: [NodeCore.DHTFamily: SavedContacts] = [:],
     save: (@Sendable (NodeCore.DHTFamily, SavedContacts) -> Void)? = nil
@@ -114,6 +117,7 @@ extension NodeRuntime {
     }
     // What the network before has to save is not saved as this one's.
     feed(.stopDHT)
+    if let port = listeners.first?.address.port { feed(.listening(port: port, isPublic: configuration.isPublic)) }
     saveContacts = configuration.save
     for family in NodeCore.DHTFamily.allCases where self.sockets[family] != nil {
       var settings = configuration.settings

@@ -1,4 +1,5 @@
 public import Identity
+public import Replication
 
 /// What became of a connection that stands, or should.
 public enum StandingChange: Hashable, Sendable {
@@ -17,6 +18,27 @@ extension NodeRuntime {
 
   /// Something was appended, or whom the profile follows has changed: whoever is connected is told.
   public func storeChanged() { feed(.storeChanged) }
+
+  /// Asks a peer who is called so, upper and lower case taken as one. What it says are hints: names are claims, and whoever
+  /// follows somebody pins the id.
+  /// - Throws: `NodeError` `.refused` for a name that is empty or over 128 bytes, `.unreachable` for a peer that is not
+  ///   there, is another one, or does not answer.
+  public func find(_ name: String, at target: NodeCore.Target) async throws -> [FoundPerson] {
+    guard (1...MessageLimits.nameBytes).contains(name.utf8.count) else {
+      throw NodeError(.refused, "a name has 1 to \(MessageLimits.nameBytes) bytes")
+    }
+    let id = NodeCore.SyncID(take())
+    return try await withCheckedThrowingContinuation { continuation in
+      finds[id] = continuation
+      feed(.findName(id, target, name))
+    }
+  }
+
+  /// Whether peers that dialled this node back reached it within the last hour.
+  public var isReachable: Bool { core.isReachable }
+
+  /// Called on the node's queue when `isReachable` changes; it must not wait.
+  public func setReachabilityObserver(_ observer: (@Sendable (Bool) -> Void)?) { onReachability = observer }
 
   /// Called on the node's queue with every change; it must not wait.
   public func setStandingObserver(_ observer: (@Sendable (StandingChange) -> Void)?) { onStanding = observer }

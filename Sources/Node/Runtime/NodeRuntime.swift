@@ -18,7 +18,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
   private(set) var core: NodeCore
   private var links: [NodeCore.ConnectionID: Link] = [:]
   private var dials: [NodeCore.DialID: PeerConnection] = [:]
-  private var listeners: [PeerListener] = []
+  private(set) var listeners: [PeerListener] = []
   var sockets: [NodeCore.DHTFamily: UDPSocket] = [:]
   var dhtRequests: [NodeCore.DHTRequestID: CheckedContinuation<DHTNode.Report, Never>] = [:]
   /// Families whose first attempt to join is under way, and who waits for its end.
@@ -30,6 +30,8 @@ public actor NodeRuntime<Store: StoreAnswering> {
   var leavers: [CheckedContinuation<Void, Never>] = []
   var hasLeft = false
   private var joins: [NodeCore.SyncID: CheckedContinuation<[UInt8], any Error>] = [:]
+  var finds: [NodeCore.SyncID: CheckedContinuation<[FoundPerson], any Error>] = [:]
+  var onReachability: (@Sendable (Bool) -> Void)?
   private var certifier: (@Sendable (Message.JoinRequest) async -> [UInt8]?)?
   var onStanding: (@Sendable (StandingChange) -> Void)?
   private var quiet: [CheckedContinuation<Void, Never>] = []
@@ -76,6 +78,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
       return handlers(slot, dialled: nil)
     }
     listeners.append(listener)
+    feed(.listening(port: listener.address.port, isPublic: dht?.isPublic ?? false))
     if let dht { startDHT(sockets, dht) }
     return listener.address
   }
@@ -202,6 +205,14 @@ public actor NodeRuntime<Store: StoreAnswering> {
     case .searchEnded(let id, let report): searchReports[id] = report
     case .standingBegan(_, let node, let target): onStanding?(.began(node: node, target))
     case .standingEnded(let end): onStanding?(.ended(end))
+    case .foundPersons(let id, let persons, let reason):
+      guard let waiter = finds.removeValue(forKey: id) else { return }
+      if let persons {
+        waiter.resume(returning: persons)
+      } else {
+        waiter.resume(throwing: NodeError(.unreachable, reason ?? "the peer did not answer"))
+      }
+    case .reachabilityChanged(let isReachable): onReachability?(isReachable)
     case .sendDatagram(let bytes, let endpoint):
       sockets[endpoint.address.isIPv4 ? .ipv4 : .ipv6]?.send(bytes, to: endpoint)
     case .dhtJoined(let family, _): joined(family)
@@ -283,7 +294,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
     slot.id = id
     links[id] = Link(connection: connection)
     if let dialled { dials[dialled] = nil }
-    feed(.connected(id, node: node, dialled: dialled))
+    feed(.connected(id, node: node, dialled: dialled, from: connection.remoteAddress))
   }
 
   private func received(_ slot: Slot, _ frames: [Frame]) {

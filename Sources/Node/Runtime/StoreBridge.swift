@@ -13,6 +13,8 @@ public final class StoreBridge: StoreAnswering {
   private let interests: () throws -> [PersonID]
   /// The device's statement about the node key, while the device key is unlocked.
   private let statement: () -> [UInt8]?
+  /// Who is called so; at most that many.
+  private let find: (String, Int) throws -> [FoundPerson]
   private let now: () -> Timestamp
   /// That many unpredictable bytes.
   private let random: (Int) -> [UInt8]
@@ -20,11 +22,13 @@ public final class StoreBridge: StoreAnswering {
 
   public init(
     store: EventStore, interests: @escaping () throws -> [PersonID], statement: @escaping () -> [UInt8]? = { nil },
-    now: @escaping () -> Timestamp, random: @escaping (Int) -> [UInt8] = SystemRandom.bytes
+    find: @escaping (String, Int) throws -> [FoundPerson] = { _, _ in [] }, now: @escaping () -> Timestamp,
+    random: @escaping (Int) -> [UInt8] = SystemRandom.bytes
   ) {
     self.store = store
     self.interests = interests
     self.statement = statement
+    self.find = find
     self.now = now
     self.random = random
   }
@@ -97,6 +101,7 @@ public final class StoreBridge: StoreAnswering {
       }
       _ = try store.ingest(evidence, log: log, person: person)
       return .merged(valid: true)
+    case .find(let name, let maximum): return .found(try find(name, maximum))
     case .news(let node, let since, let maximum):
       return .news(
         try page(for: node, since: since, maximum),

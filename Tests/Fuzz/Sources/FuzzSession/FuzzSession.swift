@@ -76,7 +76,7 @@ private func talk(_ frames: [Frame], with bridge: StoreBridge) {
       case .close: isOver = true
       case .certify(let id, _): perform(core.handle(.certified(id, nil), at: now))
       case .dial, .abandon, .pauseReading, .resumeReading, .sessionEnded, .syncEnded, .joined, .standingBegan,
-        .standingEnded, .survey, .signHead, .left, .searchEnded:
+        .standingEnded, .survey, .signHead, .left, .searchEnded, .foundPersons, .reachabilityChanged:
         break
       case .sendDatagram, .dhtJoined, .dhtFoundPeers, .dhtFoundItem, .dhtFinished, .saveContacts:
         preconditionFailure("\(effect) without a DHT")
