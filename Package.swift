@@ -73,6 +73,9 @@ let package = Package(
       name: "dht-scale", dependencies: ["Primitives", "Identity", "DHT", "Simulator"], path: "benchmarks/dht-scale",
       swiftSettings: strict),
     .executableTarget(
+      name: "dht-load", dependencies: ["Primitives", "Identity", "DHT"], path: "benchmarks/dht-load",
+      swiftSettings: strict),
+    .executableTarget(
       name: "tl-bench",
       dependencies: [
         "Primitives", "Identity", "Events", "Replication", "Store", "Timelines", "Transport", "Node",

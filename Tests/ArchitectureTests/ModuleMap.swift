@@ -35,6 +35,7 @@ enum ModuleMap {
       "Sources/tl", pure + ["Terminal", "Store", "Timelines", "Transport", "Node", "Simulator", "Dispatch"] + shell),
     Rule("tools/tl-log", ["Primitives", "Terminal", "Identity", "Events", "Store"] + shell),
     Rule("tools/tl-dht", ["Primitives", "Identity", "DHT", "Transport", "Dispatch"] + shell),
+    Rule("benchmarks/dht-load", ["Primitives", "Identity", "DHT"] + shell),
     Rule("benchmarks/dht-scale", ["Primitives", "Identity", "DHT", "Simulator"] + shell),
     Rule(
       "benchmarks/tl-bench",

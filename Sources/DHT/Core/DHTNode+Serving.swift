@@ -79,7 +79,8 @@ extension DHTNode {
     var message = message
     message.version = settings.version
     message.observed = endpoint
-    let bytes = message.encoded(for: settings.networkKey)
+    let allowance = limits.replyAllowance(for: endpoint.address, at: now.instant)
+    let bytes = message.encoded(for: settings.networkKey, within: allowance ?? .max)
     guard limits.permitsReply(to: endpoint.address, byteCount: bytes.count, at: now.instant) else {
       statistics.withheld += 1
       return

@@ -382,7 +382,10 @@ public struct DHTNode: Sendable {
     let message = KRPCMessage(
       transaction: withUnsafeBytes(of: number.bigEndian) { Array($0) }, body: .query(KRPCQuery(id: id, ask: ask)),
       version: settings.version, isReadOnly: state != .server)
-    let bytes = message.encoded(for: settings.networkKey)
+    var bytes = message.encoded(for: settings.networkKey)
+    if settings.amplificationMaximum != nil, settings.networkKey == nil, case .get = ask {
+      bytes = KRPCMessage.padded(bytes)
+    }
     if due <= now.instant {
       send(bytes, to: endpoint)
     } else {

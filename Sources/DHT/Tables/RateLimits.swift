@@ -10,7 +10,7 @@ package struct RateLimits: Sendable {
     /// Bytes of replies a second to all together; three seconds' worth may go at once.
     package var replyBytesPerSecond = 8_000
     /// Reply bytes for each byte of an address that has proved nothing; nil for no bound. Whoever forges sources gets no
-    /// more out of us than this, beyond one reply.
+    /// more out of us than this.
     package var amplificationMaximum: Int? = 5
     /// Stores an hour from one site (/24, /64); nil for no bound.
     package var writesPerHour: Int? = 60
@@ -42,8 +42,6 @@ package struct RateLimits: Sendable {
   package static let window = Duration.seconds(10)
   /// How long bytes are counted against each other, and a proof of an address holds.
   package static let memory = Duration.seconds(600)
-  /// One reply to an unknown address, before its bytes are counted.
-  package static let firstReplyBytes = 1_500
   /// Addresses remembered; libtorrent's 20 are easily washed out. The one heard longest ago goes, a silent one last.
   package static let sourcesMaximum = 4_096
   /// A query that would have to wait longer than this to be sent is not sent.
@@ -91,6 +89,14 @@ package struct RateLimits: Sendable {
     with(address, at: now) { source, _ in source.verifiedUntil = now + Self.memory }
   }
 
+  /// Bytes that a reply may have so that whoever proved nothing gets no more than its part; nil for no bound.
+  package mutating func replyAllowance(for address: IPAddress, at now: Instant) -> Int? {
+    with(address, at: now) { source, options in
+      guard let maximum = options.amplificationMaximum, source.verifiedUntil ?? now <= now else { return nil }
+      return max(0, maximum * source.bytesIn - source.bytesOut)
+    }
+  }
+
   /// A reply of so many bytes is ready. Whether it may go.
   package mutating func permitsReply(to address: IPAddress, byteCount: Int, at now: Instant) -> Bool {
     let elapsed = Double((now - replyBytesAt).nanoseconds) / 1e9
@@ -100,7 +106,7 @@ package struct RateLimits: Sendable {
     guard replyBytes >= Double(byteCount) else { return false }
     let permitted = with(address, at: now) { source, options in
       if let maximum = options.amplificationMaximum, source.verifiedUntil ?? now <= now,
-        source.bytesOut + byteCount > max(Self.firstReplyBytes, maximum * source.bytesIn)
+        source.bytesOut + byteCount > maximum * source.bytesIn
       {
         return false
       }

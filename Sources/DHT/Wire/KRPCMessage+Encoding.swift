@@ -24,11 +24,13 @@ public struct NetworkKey: Hashable, Sendable {
 extension KRPCMessage {
   /// The packet. A reply that would be longer than may be sent loses nodes first (the last are the farthest), then values.
   ///
-  /// - Parameter key: makes it a packet of that private network.
-  public func encoded(for key: NetworkKey? = nil) -> [UInt8] {
+  /// - Parameters:
+  ///   - key: makes it a packet of that private network.
+  ///   - allowance: bytes that the receiver is to get at most. A value that does not fit into them is left out.
+  public func encoded(for key: NetworkKey? = nil, within allowance: Int = .max) -> [UInt8] {
     guard case .reply(var reply) = body else { return bytes(reply: nil, for: key) }
     let large = (reply.value?.count ?? 0) > MutableItem.valueByteCountComfortable
-    let maximum = large ? Self.sentByteCountMaximumWithLargeValue : Self.sentByteCountMaximum
+    let maximum = min(large ? Self.sentByteCountMaximumWithLargeValue : Self.sentByteCountMaximum, allowance)
     var bytes = bytes(reply: reply, for: key)
     while bytes.count > maximum {
       let excess = bytes.count - maximum
@@ -40,6 +42,8 @@ extension KRPCMessage {
         reply.values = reply.values.dropLast((excess + 7) / 8)
       } else if let samples = reply.samples, !samples.isEmpty {
         reply.samples = samples.dropLast((excess + 19) / 20)
+      } else if reply.value != nil, maximum == allowance {
+        (reply.value, reply.key, reply.signature) = (nil, nil, nil)
       } else {
         break
       }
@@ -47,6 +51,22 @@ extension KRPCMessage {
     }
     return bytes
   }
+
+  /// A packet that is long enough for a stranger to answer it with a whole value, when it gives no more than five bytes
+  /// for each: a string of zeros is added as `z`, which nobody reads and which stands last.
+  static func padded(_ bytes: [UInt8]) -> [UInt8] {
+    let missing = Self.paddedByteCount - bytes.count - 7
+    guard missing >= 100 else { return bytes }
+    var writer = BencodeWriter(reserving: Self.paddedByteCount)
+    writer.raw(bytes.dropLast())
+    writer.key("z")
+    writer.string([UInt8](repeating: 0, count: missing))
+    writer.end()
+    return writer.bytes
+  }
+
+  /// A fifth of the longest reply.
+  static let paddedByteCount = sentByteCountMaximumWithLargeValue / 5
 
   private func bytes(reply: KRPCReply?, for key: NetworkKey?) -> [UInt8] {
     var writer = BencodeWriter(reserving: 320)
