@@ -101,7 +101,7 @@ extension NodeCore {
   }
 
   func tell(_ asker: ConnectionID, _ outcome: Message.DialBackOutcome) -> [Effect] {
-    guard let connection = connections[asker], connection.standing != nil, !connection.isClosing else { return [] }
+    guard let connection = connections[asker], connection.stands else { return [] }
     return [.send(asker, .dialled(outcome))]
   }
 

@@ -6,14 +6,15 @@ import Replication
 extension NodeCore {
   /// What is read whether an exchange runs on a standing connection or not; nil for any other message.
   mutating func receivedAside(_ id: ConnectionID, _ message: Message) -> [Effect]? {
-    let stands = connections[id]!.standing != nil
-    if stands { connections[id]!.standing!.heardAt = clock }
+    // The peer may be done with its first exchange before our own store is.
+    let stands = connections[id]!.standing != nil || isBetween(id)
+    connections[id]!.standing?.heardAt = clock
     switch message {
     case .alive where stands: return []
     case .find(let name):
       // One at a time: whoever asks on waits for the answer before.
       guard !connections[id]!.isFinding else { return fault(id, "a second name before the first was answered") }
-      if stands {
+      if connections[id]!.standing != nil {
         guard connections[id]!.standing!.requests.allows(Self.requestRate, at: clock) else {
           return sendAway(id, .busy, "the peer asks too often")
         }

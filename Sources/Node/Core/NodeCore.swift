@@ -318,7 +318,7 @@ public struct NodeCore: Sendable {
       ban(connection.node, now)
       return [.send(id, .bye(.fault))] + end(id, "unreadable \(Message.name(ofType: type)) frame: \(error)")
     }
-    if connection.standing != nil || connection.isUndecided, let effects = receivedAside(id, message) {
+    if connection.standing != nil || connection.isUndecided || isBetween(id), let effects = receivedAside(id, message) {
       return effects
     }
     switch connection.session {
