@@ -15,6 +15,7 @@ let table = CommandTable(
     .init("tl show timeline", "read"),
   ],
   commands: [
-    .initialize, .whoami, .login, .logout, .devices, .backup, .restore, .rotate, .append, .reply, .show, .sync, .node,
+    .initialize, .whoami, .login, .logout, .devices, .backup, .restore, .rotate, .append, .reply, .show, .sync, .find,
+    .node,
     .invite, .joinNetwork, .dht, .status, .log, .importing, .exporting, .completions, .help,
   ])

@@ -39,7 +39,7 @@ import Transport
     .dht(.put(.init(name: .open([1, 2]), value: [3], lifetime: 60, copies: 20))),
     .dht(.put(.init(name: .own([1], of: []), value: []))), .dht(.get(.immutable(NodeID(sha1: [1])))),
     .dht(.put(.init(name: .immutable(nil), value: [1]))), .dht(.get(.own([7], of: [key]))),
-    .search(.init(newest: 5)),
+    .search(.init(newest: 5)), .findName("müde"),
   ]
 
   static let replies: [LocalReply] = [
@@ -59,6 +59,8 @@ import Transport
     .dhtValue(.init(value: [], expires: Timestamp(milliseconds: 1_000), key: nil, sequence: nil, copies: 0)),
     .searched(searched, outcomes),
     .searched(.init(logs: [], attempts: [], isNetworkThere: false), []),
+    .foundNames(.init(candidates: [.init(person: person, name: "Ann", peers: 3)], asked: 8, answered: 4)),
+    .foundNames(.init(candidates: [], asked: 0, answered: 0)),
   ]
 
   static let searched = SearchReport(

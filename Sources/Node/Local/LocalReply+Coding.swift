@@ -39,6 +39,7 @@ extension LocalReply {
         writer.optional(status.node) { $0.byteString($1) }
       }
     case .repaired(let places): LocalEnvelope.write(7, fields: 1) { $0.count(places) }
+    case .foundNames(let names): LocalEnvelope.write(13, fields: 1) { names.write(to: &$0) }
     case .searched(let report, let outcomes):
       LocalEnvelope.write(12, fields: 2) { writer in
         report.write(to: &writer)
@@ -136,6 +137,9 @@ extension LocalReply {
           outcomes.append(try SyncOutcome(from: &reader))
         }
         return .searched(report, outcomes)
+      case 13:
+        try LocalEnvelope.expect(fields, 1)
+        return .foundNames(try LocalNames(from: &reader))
       default: throw ByteError(at: 0, "reply of kind \(kind)")
       }
     }

@@ -11,6 +11,8 @@ public enum LocalReply: Hashable, Sendable {
   case merged(changed: Bool)
   case imported(LocalImport)
   case synced([SyncOutcome])
+  /// Who goes by the name.
+  case foundNames(LocalNames)
   /// What came of a search, and its sessions in the order of its attempts.
   case searched(SearchReport, [SyncOutcome])
   /// The digests of the read models are equal if they were sound.

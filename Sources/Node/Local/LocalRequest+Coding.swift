@@ -40,6 +40,7 @@ extension LocalRequest {
         writer.bool(replaces)
       }
     case .dht(let request): LocalEnvelope.write(10, fields: 1) { request.write(to: &$0) }
+    case .findName(let name): LocalEnvelope.write(12, fields: 1) { $0.text(name) }
     case .search(let options): LocalEnvelope.write(11, fields: 1) { options.write(to: &$0) }
     }
   }
@@ -104,6 +105,9 @@ extension LocalRequest {
       case 11:
         try LocalEnvelope.expect(fields, 1)
         return .search(try Exchange.Options(from: &reader))
+      case 12:
+        try LocalEnvelope.expect(fields, 1)
+        return .findName(try reader.text(atMost: Name.byteMaximum))
       default: throw ByteError(at: 0, "request of kind \(kind)")
       }
     }

@@ -28,6 +28,8 @@ public enum LocalRequest: Hashable, Sendable {
   case answerJoin(number: UInt32, record: [UInt8]?)
   /// Syncs with whoever has what is wanted, found through the DHT → `.searched`, with `.syncing` on the way.
   case search(Exchange.Options)
+  /// Asks the network who goes by a name → `.foundNames`.
+  case findName(String)
   /// Who answers → `.status`.
   case status
   /// Takes up a network of the DHT: the bytes of a `NetworkConfiguration` → `.done`. Refused when the profile is in
@@ -122,6 +124,8 @@ public enum LocalLimits {
   public static let devices = 64
   /// Contacts of one table: every bucket full, the first ones being larger.
   public static let contacts = 2_048
+  /// Persons of one name: eight peers with 64 of them each.
+  public static let candidates = 512
   /// Logs of everybody followed: 1,000 persons of some devices each.
   public static let searchedLogs = 8_192
   /// Addresses of a node.

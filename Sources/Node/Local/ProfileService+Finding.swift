@@ -1,4 +1,5 @@
 import DHT
+import Identity
 import Primitives
 import Replication
 import Transport
@@ -34,4 +35,48 @@ extension ProfileService {
     let (report, outcomes) = await runtime.search(options: options) { progress(.syncing($0)) }
     return .searched(report, outcomes)
   }
+}
+
+extension ProfileService {
+  /// Asks those who announced that they know the name, several at a time, and counts what they say.
+  func findName(_ name: String) async throws -> LocalReply {
+    try Name.check(name, in: "name")
+    let runtime = try await dhtRuntime()
+    let rules = AddressRules(isPublic: try NetworkConfiguration(in: directory)?.network == .mainline)
+    var endpoints: [Endpoint] = []
+    if case .peers(let found) = await runtime.ask(.getPeers(.name(name))).outcome {
+      endpoints = Array(found.filter(rules.allows).shuffled().prefix(Self.askedMaximum))
+    }
+    // Any of them may lie, or never answer; what counts is how many say the same.
+    let answers = await withTaskGroup(of: [FoundPerson]?.self) { group in
+      for endpoint in endpoints {
+        group.addTask {
+          do { return try await runtime.find(name, at: .init(address: endpoint.description)) } catch { return nil }
+        }
+      }
+      var answers: [[FoundPerson]] = []
+      for await answer in group { if let answer { answers.append(answer) } }
+      return answers
+    }
+    return .foundNames(Self.count(answers, of: name, asked: endpoints.count))
+  }
+
+  /// What peers say, by person. A peer counts once for each, and only those of the name that was asked for.
+  package static func count(_ answers: [[FoundPerson]], of name: String, asked: Int) -> LocalNames {
+    let folded = Name.folded(name)
+    var peers: [FoundPerson: Int] = [:]
+    for answer in answers {
+      for found in Set(answer) where Name.folded(found.name) == folded { peers[found, default: 0] += 1 }
+    }
+    let all = peers.map { LocalNames.Candidate(person: $0.key.person, name: $0.key.name, peers: $0.value) }.sorted {
+      $0.peers == $1.peers ? ($0.person, $0.name) < ($1.person, $1.name) : $0.peers > $1.peers
+    }
+    // Who writes the name in two ways is one person.
+    var seen: Set<PersonID> = []
+    let candidates = all.filter { seen.insert($0.person).inserted }.prefix(LocalLimits.candidates)
+    return LocalNames(candidates: Array(candidates), asked: asked, answered: answers.count)
+  }
+
+  /// Peers that are asked for one name.
+  private static let askedMaximum = 8
 }

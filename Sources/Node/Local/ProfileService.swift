@@ -95,6 +95,7 @@ public actor ProfileService: LocalService {
       try await setNetwork(try NetworkConfiguration(bytes), replaces: replaces)
       return .done
     case .dht(let request): return try await perform(request)
+    case .findName(let name): return try await findName(name)
     case .search(let options): return try await search(options, progress)
     }
   }

@@ -41,7 +41,8 @@ extension Command {
   static let appendFollow = Command(
     "follow", "follow a person",
     discussion: """
-      Their posts come with every sync, from any peer that holds them. A fingerprint of fewer than 16 characters could be \
+      Their posts come with every sync, from any peer that holds them. Somebody who is not known here is looked for in the \
+      network by name and fingerprint; what is kept is the full id. A fingerprint of fewer than 16 characters could be \
       imitated: you are asked then, or say --yes.
       """,
     shortForm: "follow",
@@ -53,14 +54,14 @@ extension Command {
   ) { invocation in
     let reading = try invocation.reading()
     let words = invocation.arguments.text(.who)
-    let person = try reading.person(words)
+    let (person, claimed) = try invocation.personToFollow(words, reading)
     guard person != reading.profile.person else {
       throw CommandFailure(.usage, "this is yourself; your own posts are always shown")
     }
     if reading.petnames.persons[words] == nil, let handle = try? Handle(words),
       handle.prefix.utf8.count < Handle.unattendedPrefixMinimum
     {
-      let name = try reading.timelines.label(person, now: reading.now).name ?? ""
+      let name = try claimed ?? reading.timelines.label(person, now: reading.now).name ?? ""
       let full = person.handle(name: name, showing: Handle.unattendedPrefixMinimum)
       try invocation.confirm("Follow \(full)?", yes: .yes)
     }
@@ -136,6 +137,18 @@ extension Command {
       }
     }
     try invocation.append(.profile(profile), in: try invocation.profile(), otherwise: "your profile says this already")
+  }
+}
+
+extension Invocation {
+  /// Who is meant: somebody known here, else whom the network knows by this handle, with the name that peers gave.
+  fileprivate func personToFollow(_ words: String, _ reading: Reading) throws -> (PersonID, claimed: String?) {
+    do {
+      return (try reading.person(words), nil)
+    } catch let failure as CommandFailure where failure.code == .notFound {
+      guard let handle = try? Handle(words), let found = try personInNetwork(handle, reading) else { throw failure }
+      return (found.person, found.name)
+    }
   }
 }
 
