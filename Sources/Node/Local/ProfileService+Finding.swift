@@ -1,7 +1,7 @@
 import DHT
 import Identity
 import Primitives
-import Replication
+package import Replication
 import Transport
 
 extension ProfileService {
