@@ -8,6 +8,8 @@
 -- nodeKey: the public half of the node key that belongs to this database; a node.key with another one is replaced
 -- nodeStatement: what the device last signed about that key (schemas/person.md)
 -- readModels: BLAKE2b-256 of the read models' statements; another value makes the store rebuild them
+-- tables: BLAKE2b-256 of type, name, tbl_name and sql of each row of sqlite_schema that has sql, in order of name, all
+--         joined by zero bytes; a store whose tables are others is damaged
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- record: the encoded person record (schemas/person.md); record_hash: its BLAKE2b-256, which is the row's checksum too

@@ -77,9 +77,7 @@ extension EventStore {
           done += segment.last - segment.first + 1
           progress(done)
         }
-        do { _ = try storedEvidence(entry) } catch {
-          found.append(Damage(log: entry.key, range: nil, message: "\(error)"))
-        }
+        found += verifyEnd(entry)
       } catch let error as StoreError where error.code == .damaged {
         found.append(Damage(log: nil, range: nil, message: error.message))
       }
@@ -87,6 +85,30 @@ extension EventStore {
     found += checks.finish()
     if full, found.isEmpty { found += try verifyReadModels(readModels) }
     return found
+  }
+
+  /// Whether the log ends where its person's record and its evidence say, and nowhere else.
+  private func verifyEnd(_ entry: LogEntry) -> [Damage] {
+    func damage(_ message: String) -> [Damage] { [Damage(log: entry.key, range: nil, message: message)] }
+    do {
+      let evidence = try storedEvidence(entry)
+      let revocation = try storedPerson(entry.person)?.record.revocation(of: entry.key)
+      let end = revocation.map(LogEnd.revoked) ?? evidence.map { .frozen(cut: $0.cut, previous: $0.previous) }
+      guard entry.end == end else { return damage("its end is not what its evidence and its person's record say") }
+      guard try storedCut(entry) == evidence.map({ LogHead(sequence: $0.cut, hash: $0.previous) }) else {
+        return damage("its evidence is filed under another cut")
+      }
+      let suspects = try database.statement("SELECT lid FROM suspect WHERE lid=?")
+      suspects.bind(entry.lid, at: 0)
+      guard try (suspects.first { _ in true } != nil) == entry.hasSuspect,
+        try (storedSuspect(entry) != nil) == entry.hasSuspect
+      else {
+        return damage("its row and the table of suspected forks disagree")
+      }
+      return []
+    } catch {
+      return damage("\(error)")
+    }
   }
 
   private func verify(_ entry: LogEntry, _ range: ClosedRange<SequenceNumber>) -> [Damage] {

@@ -125,6 +125,7 @@ public final class EventStore {
     guard stored != version else { return }
     try database.transaction {
       try database.execute(schema)
+      try Schema.noteTables(database)
       let insert = try database.statement("INSERT OR REPLACE INTO meta(key, value) VALUES('readModels', ?)")
       insert.bind(version, at: 0)
       try insert.run()

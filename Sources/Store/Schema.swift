@@ -1,3 +1,6 @@
+import Identity
+import Primitives
+
 /// The tables of the store, in one place; schemas/store.sql says the same with more words, and a test compares the two.
 ///
 /// Local row numbers: `pid` is a person's, `lid` a log's. They never leave the store.
@@ -75,6 +78,7 @@ enum Schema {
         insert.bind(database.environment.random(8), at: 0)
         try insert.run()
         try database.execute("PRAGMA application_id=\(applicationID); PRAGMA user_version=\(Self.version)")
+        try noteTables(database)
       }
       return
     }
@@ -94,6 +98,24 @@ enum Schema {
       guard present.isSuperset(of: tables) else {
         throw StoreError(.damaged, "the store's list of tables is damaged", path: database.path)
       }
+      let noted = try database.statement("SELECT value FROM meta WHERE key='tables'").first { $0.blob(0) }
+      if let noted, try noted != digest(database).bytes {
+        throw StoreError(.damaged, "the store's list of tables is damaged", path: database.path)
+      }
     }
+  }
+
+  /// Remembers which tables there are, those of the read models too, so that a later look finds out what rotted.
+  static func noteTables(_ database: Database) throws {
+    let insert = try database.statement("INSERT OR REPLACE INTO meta(key, value) VALUES('tables', ?)")
+    insert.bind(try digest(database).bytes, at: 0)
+    try insert.run()
+  }
+
+  private static func digest(_ database: Database) throws -> Digest {
+    let rows = try database.statement(
+      "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
+    ).map { row in (0..<4).map { row.text($0) }.joined(separator: "\0") }
+    return Digest(hashing: Array(rows.joined(separator: "\0").utf8))
   }
 }

@@ -24,9 +24,16 @@ extension EventStore {
 
   func evidenceCut(_ entry: LogEntry) throws -> (cut: SequenceNumber, previous: EventHash)? {
     if case .frozen(let cut, let previous) = entry.end { return (cut, previous) }
+    return try storedCut(entry).map { ($0.sequence, $0.hash) }
+  }
+
+  /// The cut that evidence is filed under, and the hash before it.
+  func storedCut(_ entry: LogEntry) throws -> LogHead? {
     let select = try database.statement("SELECT cut, previous FROM evidence WHERE lid=?")
     select.bind(entry.lid, at: 0)
-    return try select.first { row in row.bytes32(1, EventRole.self).map { (row.sequence(0), $0) } } ?? nil
+    return try select.first { row in
+      row.bytes32(1, EventRole.self).map { LogHead(sequence: row.sequence(0), hash: $0) }
+    } ?? nil
   }
 
   /// Takes a proof from a peer. It was checked when it was decoded.

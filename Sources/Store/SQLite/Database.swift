@@ -297,6 +297,9 @@ public final class Database {
       }
       if systemError == EACCES || systemError == EPERM { return StoreError(.permissions, text, path: path) }
       return StoreError(.io, "\(text) [\(code)]", path: path)
+    // The only damage of the header that has no code of its own.
+    case SQLITE_ERROR where text == "unsupported file format":
+      return StoreError(.damaged, "the store's file is damaged: \(text)", path: path)
     default: return StoreError(.misuse, "\(text) in: \(doing)", path: path)
     }
   }
