@@ -27,10 +27,11 @@ extension EventStore {
     let segment = entry.segments[index]
     let high = min(range.upperBound, segment.last)
     // A sound, signed head under a wrong name: it is the name that rotted.
-    if high == segment.last, let head = try? part(entry, containing: high), head.last == high,
+    if high == segment.last, let head = try? part(entry, containing: high), head.last >= high,
       let signature = head.lastSignature, head.stretch.isSigned(head.stretch.count - 1, by: signature),
       try chainsBelow(head, entry, segment)
     {
+      entry.segments[index].last = head.last
       entry.segments[index].hash = head.stretch.lastHash
       entry.lowerChanged = true
       entry.forgetDerived()

@@ -77,6 +77,7 @@ extension EventStore {
           done += segment.last - segment.first + 1
           progress(done)
         }
+        found += try verifyBorders(entry)
         found += verifyEnd(entry)
       } catch let error as StoreError where error.code == .damaged {
         found.append(Damage(log: nil, range: nil, message: error.message))
@@ -84,6 +85,22 @@ extension EventStore {
     }
     found += checks.finish()
     if full, found.isEmpty { found += try verifyReadModels(readModels) }
+    return found
+  }
+
+  /// Whether what is stored begins and ends where the log says, and nothing lies between.
+  private func verifyBorders(_ entry: LogEntry) throws -> [Damage] {
+    var found: [Damage] = []
+    var last = SequenceNumber(0)
+    for first in entry.segments.map(\.first) + [nil] {
+      let stored = try nextStored(entry, after: last)
+      if stored != first {
+        let message = "what is stored after event \(last) is not what the log names as held"
+        found.append(Damage(log: entry.key, range: nil, message: message))
+      }
+      guard let first, let segment = entry.segments.first(where: { $0.first == first }) else { break }
+      last = segment.last
+    }
     return found
   }
 
@@ -157,6 +174,9 @@ extension EventStore {
       }
       if let before, part.first == next, part.stretch.previous != before {
         damage(part.first, part.last, "the chain is broken before it")
+      }
+      if part.first < segment.first || part.last > segment.last {
+        damage(part.first, part.last, "it goes on beyond what the log names as held")
       }
       if part.last == segment.last, part.stretch.lastHash != segment.hash {
         damage(part.last, part.last, "the head is not the one that the log names")
