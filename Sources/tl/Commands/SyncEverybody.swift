@@ -100,6 +100,7 @@ extension Finder.Source {
     case .preferred: "preferred"
     case .learnt: "learnt"
     case .announced: "announced"
+    case .nearby: "nearby"
     }
   }
 
@@ -109,6 +110,7 @@ extension Finder.Source {
     case .preferred: "a replica that the author prefers"
     case .learnt: "peers say that it has a replica"
     case .announced: "it announced itself in the DHT"
+    case .nearby: "it is in the network"
     }
   }
 }

@@ -151,7 +151,8 @@ extension Finder {
 
   private func entries(of person: Survey.Person) -> [(DHTNode.PublicationKey, Int64, DHTNode.Command)] {
     var entries: [(DHTNode.PublicationKey, Int64, DHTNode.Command)] = []
-    if isAnnouncing, let port = settings.port, person.isOwn || settings.announcesOthers && person.isHeld {
+    // Whoever holds nothing yet says so too: an author whom nobody can dial finds the first replica here, and pushes.
+    if isAnnouncing, let port = settings.port, person.isOwn || settings.announcesOthers {
       var hashes = [NodeID.swarm(of: person.id)]
       if let name = person.name, !name.isEmpty { hashes.append(.name(name)) }
       entries = hashes.map { (.announce($0), Int64(port), .announce($0, port: port)) }

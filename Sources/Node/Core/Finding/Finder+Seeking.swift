@@ -159,7 +159,7 @@ extension Finder {
       let wanted = logsBehind(of: person).isEmpty ? Self.sessionsWanted : Self.sessionsPerPerson
       // Replicas are dialled when the author's own word is in, so that it goes first.
       let isHeadOpen = pursuit.running.contains { if case .head = $0 { true } else { false } }
-      for (endpoint, source) in candidates(for: person) {
+      for (endpoint, source) in candidates(for: person) where source < .nearby {
         guard let address = addresses[endpoint], address.state == .idle, address.until ?? now.instant <= now.instant
         else {
           continue

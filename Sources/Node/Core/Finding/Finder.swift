@@ -43,6 +43,8 @@ public struct Finder: Sendable {
     case foundPeers(Errand, [Endpoint])
     case foundItem(Errand, MutableItem)
     case finished(Errand, DHTNode.Outcome)
+    /// Nodes of a private network that are near to a search: the network is ours, so each of them may hold something.
+    case foundNodes(Errand, [Endpoint])
     /// Peers told us who has somebody's logs.
     case learnt(PersonID, [Endpoint])
     /// A connection that is kept came about, or ended, or did not come about.
@@ -152,6 +154,8 @@ public struct Finder: Sendable {
   /// Who named an address; the better comes first.
   public enum Source: Int, Comparable, Sendable {
     case author, preferred, learnt, announced
+    /// Nobody named it; a search tries it when all others are tried, and nobody stays connected with it.
+    case nearby
     public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
   }
 
@@ -211,6 +215,10 @@ public struct Finder: Sendable {
     case .signed(let item): signed(item)
     case .foundPeers(let errand, let endpoints): found(endpoints, errand)
     case .foundItem(let errand, let item): found(item, errand)
+    case .foundNodes(let errand, let endpoints):
+      if case .replicas(let person) = errand, !settings.rules.isPublic {
+        for endpoint in endpoints { add(endpoint, .nearby, for: person) }
+      }
     case .finished(let errand, let outcome): finished(errand, outcome)
     case .learnt(let person, let endpoints): for endpoint in endpoints { add(endpoint, .learnt, for: person) }
     case .connected(let endpoint, let node): connected(endpoint, node)

@@ -116,7 +116,8 @@ extension NodeCore {
     case .peers(let endpoints): tellFinder(.foundPeers(errand, endpoints), moment)
     case .item(let item): tellFinder(.foundItem(errand, item), moment)
     case .finished(let report):
-      tellFinder(.finished(errand, report.outcome), moment) + searchesGoOn(moment)
+      tellFinder(.foundNodes(errand, report.closest.map(\.endpoint)), moment)
+        + tellFinder(.finished(errand, report.outcome), moment) + searchesGoOn(moment)
     }
   }
 

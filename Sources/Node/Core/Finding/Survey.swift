@@ -36,9 +36,6 @@ public struct Survey: Hashable, Sendable {
       self.logs = logs
       self.item = item
     }
-
-    /// Whether others could get something here.
-    public var isHeld: Bool { logs.contains { $0.sequence >= .first } }
   }
 
   public struct Log: Hashable, Sendable {
