@@ -98,7 +98,9 @@ extension NodeCore {
       settings: start.settings, id: start.saved?.id, secret: start.secret, random: start.random, at: moment)
     finding.announces = start.announces
     let join = DHTNode.Command.bootstrap(contacts: start.saved?.contacts ?? [], routers: start.routers)
-    return effects + ask(join, for: .joining(family), among: [family], moment)
+    // What peers have found out before is true of a network entered later, too.
+    return effects + drive(family, .dialBack(isReachable: isReachable), moment)
+      + ask(join, for: .joining(family), among: [family], moment)
   }
 
   mutating func stopDHT(_ moment: Moment) -> [Effect] { DHTFamily.allCases.flatMap { leave($0, moment) } }

@@ -35,7 +35,8 @@ extension NodeCore {
     if seeking.finder == nil {
       seeking.finder = Finder(random: SeededRandom(seed: random.next()), at: moment)
     }
-    return tellFinder(.settings(settings), moment) + survey(moment) + joinedIfAll(moment)
+    return tellFinder(.settings(settings), moment) + tellFinder(.reachable(isReachable), moment) + survey(moment)
+      + joinedIfAll(moment)
   }
 
   /// The finder begins when no family is on its way into its network any more.
