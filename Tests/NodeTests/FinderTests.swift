@@ -402,4 +402,60 @@ import Testing
     talk.tell(.foundPeers(.replicas(Self.person(3)), [Self.at(10)]))
     #expect(talk.left.isEmpty && talk.stood.isEmpty)
   }
+
+  @Test("when every place is taken, all who have nobody get one, not only the first")
+  func everybodyGetsAPlace() {
+    var talk = Talk(sessions: 4)
+    talk.begin((2..<6).map { Self.followed($0) })
+    for byte in UInt8(2)..<6 {
+      talk.tell(.foundPeers(.replicas(Self.person(byte)), [Self.at(10 * byte), Self.at(10 * byte + 1)]))
+      #expect(!talk.stood.isEmpty, "person \(byte)")
+    }
+  }
+
+  @Test("in another network all is said and looked for anew, and nobody of the old one is kept")
+  func otherNetwork() {
+    var talk = Talk()
+    let person = Self.person(2)
+    talk.begin([Self.own(3), Self.followed(holding: 2)])
+    let said = talk.asked.filter { if case .publish = $0 { true } else { false } }
+    for errand in said { talk.tell(.finished(errand, Self.stored(8))) }
+    talk.tell(.foundPeers(.replicas(person), [Self.at(7)]))
+    talk.tell(.connected(Self.at(7), node: Self.other.publicKey))
+    talk.tell(.networkLeft)
+    #expect(talk.left == [Self.at(7)] && talk.asked.isEmpty && talk.finder.candidates(for: person).isEmpty)
+    talk.wait(.seconds(30))
+    #expect(talk.asked.isEmpty)
+    talk.tell(.joined)
+    #expect(Set(said).isSubset(of: talk.asked) && talk.asked.contains(.replicas(person)))
+  }
+
+  @Test("in public one host is a candidate twice at most, and strangers' addresses are dialled at a rate")
+  func oneVictim() {
+    var talk = Talk(isPublic: true)
+    talk.begin((2..<60).map { Self.followed($0) })
+    for byte in UInt8(2)..<60 {
+      let victim = (1...100).map { Endpoint(IPAddress(8, 8, 8, 8), port: 2_000 + UInt16($0)) }
+      talk.tell(.foundPeers(.replicas(Self.person(byte)), victim))
+      #expect(talk.finder.candidates(for: Self.person(byte)).count == 2)
+    }
+    var dials = 0
+    for number in UInt8(1)...200 {
+      let stranger = Endpoint(IPAddress(9, 9, 9, number), port: 7001)
+      talk.tell(.foundPeers(.replicas(Self.person(2 + number % 58)), [stranger]))
+      dials += talk.stood.count
+      for endpoint in talk.stood { talk.tell(.disconnected(endpoint)) }
+    }
+    #expect(dials <= 60)
+  }
+
+  @Test("connections for somebody who is not followed any more are given up")
+  func unfollowed() {
+    var talk = Talk()
+    talk.begin([Self.own(3), Self.followed()])
+    talk.tell(.foundPeers(.replicas(Self.person(2)), [Self.at(7)]))
+    talk.tell(.connected(Self.at(7), node: Self.other.publicKey))
+    talk.tell(.surveyed(Survey(persons: [Self.own(3)])))
+    #expect(talk.left == [Self.at(7)])
+  }
 }

@@ -209,6 +209,7 @@ extension NodeCore {
     finding.nodes[family.rawValue] = nil
     finding.externalAddresses[family] = nil
     var effects: [Effect] = node.contactCount > 0 ? [.saveContacts(family, node.savedContacts)] : []
+    effects += tellFinder(.networkLeft, moment)
     let open = finding.operations.filter { $0.value.running.contains(family) }.keys
     for id in open.sorted(by: { $0.rawValue < $1.rawValue }) {
       effects += finished(DHTNode.Report(id: id, outcome: .unreachable), in: family, moment)

@@ -4,8 +4,12 @@ import Replication
 
 /// Peers that a connection is to be kept to, by whomever it is dialled: what is lost is dialled again.
 extension NodeCore {
+  /// Who wants a connection kept. What both want is kept until neither does.
+  enum StandOwner: Hashable, Sendable { case user, finder }
+
   struct Stand: Sendable {
     let target: Target
+    var owners: Set<StandOwner>
     /// The key that was met at the target, when none was expected.
     var node: PublicKey?
     var state: StandState
@@ -24,17 +28,24 @@ extension NodeCore {
     stands.compactMap { if case .waiting(let until) = $0.state { until } else { nil } }.min()
   }
 
-  mutating func stand(_ target: Target) -> [Effect] {
-    guard !stands.contains(where: { $0.target == target }) else { return [] }
+  mutating func stand(_ target: Target, for owner: StandOwner) -> [Effect] {
+    if let index = stands.firstIndex(where: { $0.target == target }) {
+      guard stands[index].owners.insert(owner).inserted, case .held(let id) = stands[index].state,
+        let connection = connections[id], connection.standing != nil
+      else { return [] }
+      return [.standingBegan(id, node: connection.node, target)]
+    }
     guard stands.count < Self.standsMaximum else {
       return [.standingEnded(Self.failed(target, "more than \(Self.standsMaximum) peers to keep a connection to"))]
     }
-    stands.append(Stand(target: target, node: target.node, state: .waiting(until: clock)))
+    stands.append(Stand(target: target, owners: [owner], node: target.node, state: .waiting(until: clock)))
     return dialDue()
   }
 
-  mutating func unstand(_ target: Target) -> [Effect] {
-    guard let index = stands.firstIndex(where: { $0.target == target }) else { return [] }
+  mutating func unstand(_ target: Target, for owner: StandOwner) -> [Effect] {
+    guard let index = stands.firstIndex(where: { $0.target == target }),
+      stands[index].owners.remove(owner) != nil, stands[index].owners.isEmpty
+    else { return [] }
     switch stands.remove(at: index).state {
     case .waiting: return []
     case .dialling(let id): return [.abandon(id)]

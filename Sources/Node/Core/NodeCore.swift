@@ -233,8 +233,8 @@ public struct NodeCore: Sendable {
     case .deadlineReached:
       return deadlineReached(now) + findingDeadlineReached(moment) + seekingDeadlineReached(moment)
         + judgeReachability()
-    case .stand(let target): return stand(target)
-    case .unstand(let target): return unstand(target)
+    case .stand(let target): return stand(target, for: .user)
+    case .unstand(let target): return unstand(target, for: .user)
     case .find(let settings): return find(settings, moment)
     case .surveyed(let survey): return surveyed(survey, moment)
     case .headSigned(let item): return tellFinder(.signed(item), moment)

@@ -13,17 +13,43 @@ extension Finder {
     for id in order where pursuits[id] == nil { pursuits[id] = Pursuit(due: now.instant) }
     // The devices of somebody who was only an id say more than all the others.
     for id in order where persons[id]?.devices.isEmpty == false && before[id]?.devices.isEmpty == true { lookAgain(id) }
-    for id in pursuits.keys where persons[id] == nil {
+    for id in pursuits.keys.filter({ persons[$0] == nil }).sorted() {
+      for endpoint in pursuits[id]!.candidates.keys.sorted(by: Self.precedes) { release(endpoint) }
       pursuits[id] = nil
       items[id] = nil
-    }
-    let wanted = Set(pursuits.values.flatMap { $0.candidates.keys })
-    for (endpoint, address) in addresses where !wanted.contains(endpoint) && address.state == .idle {
-      addresses[endpoint] = nil
     }
     isStale = true
     headMayHaveChanged()
   }
+
+  /// The address is one person's candidate no longer; without another it is forgotten, and its connection given up.
+  func isUnused(_ endpoint: Endpoint) -> Bool { addresses[endpoint]?.uses == 0 }
+
+  mutating func release(_ endpoint: Endpoint) {
+    addresses[endpoint]?.uses -= 1
+    guard isUnused(endpoint) else { return }
+    if addresses[endpoint]!.state != .idle { outputs.append(.leave(endpoint)) }
+    addresses[endpoint] = nil
+  }
+
+  mutating func networkLeft() {
+    isJoined = false
+    for endpoint in addresses.keys.sorted(by: Self.precedes) where addresses[endpoint]!.state != .idle {
+      outputs.append(.leave(endpoint))
+    }
+    addresses = [:]
+    for id in pursuits.keys { pursuits[id] = Pursuit(due: now.instant) }
+    publications = [:]
+    publicationOrder = []
+    rotationDue = nil
+    dialsDue = nil
+    isStale = true
+    head.published = nil
+    head.pausedUntil = nil
+    headMayHaveChanged()
+  }
+
+  static func precedes(_ a: Endpoint, _ b: Endpoint) -> Bool { a.compact.lexicographicallyPrecedes(b.compact) }
 
   /// Has the head published when it is another one: the first at once, the next after a pause.
   mutating func headMayHaveChanged() {
@@ -157,7 +183,10 @@ extension Finder {
       if let name = person.name, !name.isEmpty { hashes.append(.name(name)) }
       entries = hashes.map { (.announce($0), Int64(port), .announce($0, port: port)) }
     }
-    if let item = items[person.id] ?? person.item { entries.append(Self.entry(item)) }
+    // An item of somebody else, stored from here, says whom this node follows, as an announcement does.
+    if person.isOwn || isAnnouncing && settings.announcesOthers, let item = items[person.id] ?? person.item {
+      entries.append(Self.entry(item))
+    }
     return entries
   }
 

@@ -121,15 +121,33 @@ extension Finder {
     if let known = pursuit.candidates[endpoint] {
       pursuit.candidates[endpoint] = min(known, source)
     } else {
-      if pursuit.candidates.count >= Self.candidatesMaximum {
+      if settings.rules.isPublic, source >= .announced {
+        // Whoever answers a lookup may name one victim's address a thousand times.
+        let host = Self.site(of: endpoint.address)
+        guard pursuit.candidates.keys.count(where: { Self.site(of: $0.address) == host }) < Self.candidatesPerHost
+        else { return }
+      }
+      let share = Self.addressesMaximum / max(1, order.count)
+      if pursuit.candidates.count >= max(Self.candidatesMinimum, min(Self.candidatesMaximum, share)) {
         guard let worst = worst(of: pursuit, below: source) else { return }
         pursuit.candidates[worst] = nil
+        pursuits[person] = pursuit
+        release(worst)
       }
       guard addresses[endpoint] != nil || addresses.count < Self.addressesMaximum else { return }
       if addresses[endpoint] == nil { addresses[endpoint] = Address(lot: random.next()) }
+      addresses[endpoint]!.uses += 1
       pursuit.candidates[endpoint] = source
     }
     pursuits[person] = pursuit
+  }
+
+  /// An IPv4 address, or the /64 that one IPv6 host has for itself.
+  private static func site(of address: IPAddress) -> UInt64 {
+    switch address {
+    case .v4(let value): UInt64(value)
+    case .v6(let high, _): high
+    }
   }
 
   /// Somebody who is not connected and no better than a newcomer; the one that failed most often.
@@ -154,6 +172,7 @@ extension Finder {
   /// the author is not among them.
   mutating func connect() {
     guard settings.sessionsMaximum > 0 else { return }
+    dialsDue = nil
     for person in order {
       guard let pursuit = pursuits[person] else { continue }
       let wanted = logsBehind(of: person).isEmpty ? Self.sessionsWanted : Self.sessionsPerPerson
@@ -166,7 +185,15 @@ extension Finder {
         }
         let limit = source == .author ? Self.sessionsPerPerson : wanted
         guard inUse(person) < limit, source < .announced || !isHeadOpen else { continue }
-        guard makeRoom(for: person) else { return }
+        if settings.rules.isPublic, source >= .announced {
+          guard strangerDials.allows(Self.strangerDials, at: now.instant) else {
+            dialsDue = now.instant + .seconds(1)
+            break
+          }
+        }
+        // Others may still have a claim to a place.
+        guard makeRoom(for: person) else { break }
+        if settings.rules.isPublic, source >= .announced { strangerDials.take(Self.strangerDials, at: now.instant) }
         addresses[endpoint]!.state = .dialling
         outputs.append(.stand(endpoint))
       }

@@ -37,6 +37,8 @@ public struct Finder: Sendable {
     case reachable(Bool)
     /// The network was joined, or nobody answered; until then nobody is asked.
     case joined
+    /// The network was left: what was found and said in it counts for nothing in the next one.
+    case networkLeft
     case surveyed(Survey)
     /// The head that was to be signed; nil while the key cannot be had.
     case signed(MutableItem?)
@@ -76,6 +78,10 @@ public struct Finder: Sendable {
   static let sessionsPerPerson = 4
   /// Addresses remembered for one person, and for all.
   static let candidatesMaximum = 64
+  static let candidatesMinimum = 8
+  /// In public, addresses of one host or site for one person that come from strangers; and dials of all of them together.
+  static let candidatesPerHost = 2
+  static let strangerDials = Rate(60, per: .seconds(60))
   static let addressesMaximum = 8_192
   /// Devices of one person whose heads are looked up.
   static let devicesMaximum = 16
@@ -114,6 +120,7 @@ public struct Finder: Sendable {
   var persons: [PersonID: Survey.Person] = [:]
   /// Persons in the order of the survey.
   var order: [PersonID] = []
+  var strangerDials: TokenBucket
   var pursuits: [PersonID: Pursuit] = [:]
   var addresses: [Endpoint: Address] = [:]
   var publications: [DHTNode.PublicationKey: Publication] = [:]
@@ -126,6 +133,8 @@ public struct Finder: Sendable {
   /// Person items of others, as the DHT gave them.
   var items: [PersonID: MutableItem] = [:]
   var head = OwnHead()
+  /// When a stranger's address that had to wait may be dialled.
+  var dialsDue: Instant?
   var farewell: Instant?
   var hasLeft = false
   var now: Moment
@@ -169,6 +178,8 @@ public struct Finder: Sendable {
     var failures = 0
     /// Decides among equals, so that not all go to the same one.
     var lot: UInt64
+    /// Persons whose candidate it is.
+    var uses = 0
   }
 
   struct Publication: Sendable {
@@ -196,6 +207,7 @@ public struct Finder: Sendable {
   public init(random: SeededRandom, at now: Moment) {
     self.random = random
     self.now = now
+    strangerDials = TokenBucket(at: now.instant)
   }
 
   public mutating func handle(_ input: Input, at now: Moment) -> [Output] {
@@ -211,6 +223,7 @@ public struct Finder: Sendable {
       isStale = true
       headMayHaveChanged()
     case .joined: isJoined = true
+    case .networkLeft: networkLeft()
     case .surveyed(let survey): surveyed(survey)
     case .signed(let item): signed(item)
     case .foundPeers(let errand, let endpoints): found(endpoints, errand)
@@ -256,6 +269,7 @@ public struct Finder: Sendable {
     }
     if settings.sessionsMaximum > 0 {
       due += addresses.values.filter { $0.state == .idle }.compactMap(\.until).filter { $0 > now.instant }
+      if let dialsDue { due.append(dialsDue) }
     }
     return due.min()
   }

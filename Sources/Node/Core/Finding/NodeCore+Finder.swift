@@ -7,6 +7,11 @@ extension NodeCore {
   /// The finder, and what the node keeps for it.
   struct Seeking: Sendable {
     var finder: Finder?
+    /// When it is due; it changes only when the finder is told something.
+    var finderDue: Instant?
+    /// What it wants and has not got yet. An answer that comes at once waits here for its turn.
+    var outputs: [Finder.Output] = []
+    var isPerforming = false
     /// The store is being asked what it holds.
     var isSurveying = false
     /// It has changed since.
@@ -17,7 +22,7 @@ extension NodeCore {
     var searches: [SyncID: Search] = [:]
 
     var nextDeadline: Instant? {
-      var due = [finder?.nextDeadline].compactMap { $0 }
+      var due = [finderDue].compactMap { $0 }
       if isStale, !isSurveying, let surveyedAt { due.append(surveyedAt + NodeCore.surveyInterval) }
       return (due + searches.values.compactMap(\.nextDeadline)).min()
     }
@@ -92,22 +97,31 @@ extension NodeCore {
 
   mutating func tellFinder(_ input: Finder.Input, _ moment: Moment) -> [Effect] {
     guard let outputs = seeking.finder?.handle(input, at: moment) else { return [] }
+    seeking.finderDue = seeking.finder?.nextDeadline
+    seeking.outputs += outputs
+    guard !seeking.isPerforming else { return [] }
+    seeking.isPerforming = true
+    defer { seeking.isPerforming = false }
     var effects: [Effect] = []
-    for output in outputs {
+    var next = 0
+    while next < seeking.outputs.count {
+      let output = seeking.outputs[next]
+      next += 1
       switch output {
       case .ask(let errand, let command): effects += ask(command, for: .finder(errand), moment)
       case .withdraw(let key): effects += withdraw(key, moment)
       case .sign(let head, let last): effects.append(.signHead(head, after: last))
       case .stand(let endpoint):
         seeking.stands[endpoint] = false
-        effects += stand(Target(address: endpoint.description))
+        effects += stand(Target(address: endpoint.description), for: .finder)
       case .leave(let endpoint):
         if seeking.stands.removeValue(forKey: endpoint) != nil {
-          effects += unstand(Target(address: endpoint.description))
+          effects += unstand(Target(address: endpoint.description), for: .finder)
         }
       case .left: effects.append(.left)
       }
     }
+    seeking.outputs.removeAll(keepingCapacity: true)
     return effects
   }
 
