@@ -24,17 +24,19 @@ import Transport
   }
 
   @Test("messages come out whole, in whatever pieces they arrive", arguments: [1, 3, 40, 100_000])
-  func pieces(size: Int) throws {
+  func pieces(size: Int) {
     let stream = Self.messages.flatMap(\.bytes)
     var decoder = VoidphoneDecoder()
     var found: [VoidphoneMessage] = []
     for start in stride(from: 0, to: stream.count, by: size) {
-      found += try decoder.append(Array(stream[start..<min(start + size, stream.count)]))
+      let (messages, fault) = decoder.append(Array(stream[start..<min(start + size, stream.count)]))
+      #expect(fault == nil)
+      found += messages
     }
     #expect(found == Self.messages)
   }
 
-  @Test("a wrong size or type is refused as soon as it is seen")
+  @Test("a wrong size or type is refused as soon as it is seen, and what came before it counts")
   func malformed() {
     let bodies: [[UInt8]] = [
       [0, 0, 2, 0x8B], [0, 3, 2, 0x8B], [0, 36, 2, 0x89], [0, 36, 0, 0],
@@ -43,7 +45,10 @@ import Transport
     ]
     for bytes in bodies {
       var decoder = VoidphoneDecoder()
-      #expect(throws: ByteError.self) { try decoder.append(bytes) }
+      #expect(decoder.append(bytes).fault != nil)
+      var after = VoidphoneDecoder()
+      let (messages, fault) = after.append(Self.messages[0].bytes + bytes)
+      #expect(messages == [Self.messages[0]] && fault != nil)
     }
   }
 
@@ -84,6 +89,36 @@ import Transport
     await node.stop()
   }
 
+  @Test("of many requests in one piece 32 are under way at a time, all are answered, and then the connection ends")
+  func crowd() async throws {
+    let underWay = Locked((now: 0, most: 0))
+    let queue = DispatchQueue(label: "port")
+    let port = try await withCheckedThrowingContinuation { continuation in
+      queue.async {
+        continuation.resume(
+          with: Result {
+            try VoidphonePort(on: Endpoint(IPAddress(127, 0, 0, 1), port: 0), queue: queue) { message in
+              guard case .get(let key) = message else { return nil }
+              underWay.change {
+                $0.now += 1
+                $0.most = max($0.most, $0.now)
+              }
+              for _ in 0..<100 { await Task.yield() }
+              underWay.change { $0.now -= 1 }
+              return .failure(key: key)
+            }
+          })
+      }
+    }
+    let keys: [[UInt8]] = (0..<200).map { [UInt8](repeating: UInt8($0), count: 32) }
+    let requests: [VoidphoneMessage] = keys.map { .get(key: $0) }
+    let asked: [UInt8] = requests.flatMap(\.bytes) + [0, 0, 0, 0]
+    let answers = try await Self.talk(port.endpoint.port, asked, answers: 201)
+    #expect(answers == Set(keys.map { VoidphoneMessage.failure(key: $0) }))
+    #expect(underWay.value.most <= VoidphonePort.requestsMaximum)
+    queue.async { port.close() }
+  }
+
   /// What comes back until so many messages are there, or the end.
   static func talk(_ port: UInt16, _ bytes: [UInt8], answers: Int) async throws -> Set<VoidphoneMessage> {
     try await withCheckedThrowingContinuation { continuation in
@@ -113,7 +148,7 @@ import Transport
     while found.count < answers {
       let count = recv(descriptor, &buffer, buffer.count, 0)
       guard count > 0 else { break }
-      found.formUnion(try decoder.append(Array(buffer[..<count])))
+      found.formUnion(decoder.append(Array(buffer[..<count])).messages)
     }
     return found
   }

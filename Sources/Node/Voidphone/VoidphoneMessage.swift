@@ -59,25 +59,35 @@ public enum VoidphoneMessage: Hashable, Sendable {
 /// Makes messages of a stream of bytes, in whatever pieces they come.
 public struct VoidphoneDecoder: Sendable {
   private var pending: [UInt8] = []
+  /// Where the next message begins.
+  private var start = 0
 
   public init() {}
 
-  /// The messages that are whole now. Throws for the first one that is none; the stream cannot be read on.
-  public mutating func append(_ bytes: [UInt8]) throws(ByteError) -> [VoidphoneMessage] {
+  /// The messages that are whole now, and what is wrong with the one after them; after a fault the stream cannot be read on.
+  public mutating func append(_ bytes: [UInt8]) -> (messages: [VoidphoneMessage], fault: ByteError?) {
     pending += bytes
     var messages: [VoidphoneMessage] = []
-    var start = 0
-    defer { pending.removeFirst(start) }
-    while pending.count - start >= 4 {
-      let size = Int(pending[start]) << 8 | Int(pending[start + 1])
-      guard size >= 4 else { throw ByteError(at: start, "a message of \(size) bytes") }
-      let type = UInt16(pending[start + 2]) << 8 | UInt16(pending[start + 3])
-      // A type that is none need not be waited for.
-      guard (650...653).contains(type) else { throw ByteError(at: start + 2, "type \(type)") }
-      guard pending.count - start >= size else { break }
-      messages.append(try VoidphoneMessage(type: type, body: pending[(start + 4)..<(start + size)]))
-      start += size
+    do throws(ByteError) {
+      while let message = try next() { messages.append(message) }
+    } catch {
+      return (messages, error)
     }
-    return messages
+    pending.removeFirst(start)
+    start = 0
+    return (messages, nil)
+  }
+
+  private mutating func next() throws(ByteError) -> VoidphoneMessage? {
+    guard pending.count - start >= 4 else { return nil }
+    let size = Int(pending[start]) << 8 | Int(pending[start + 1])
+    guard size >= 4 else { throw ByteError(at: start, "a message of \(size) bytes") }
+    let type = UInt16(pending[start + 2]) << 8 | UInt16(pending[start + 3])
+    // A type that is none need not be waited for.
+    guard (650...653).contains(type) else { throw ByteError(at: start + 2, "type \(type)") }
+    guard pending.count - start >= size else { return nil }
+    let message = try VoidphoneMessage(type: type, body: pending[(start + 4)..<(start + size)])
+    start += size
+    return message
   }
 }

@@ -26,6 +26,10 @@ public final class VoidphonePort: @unchecked Sendable {
     let connection: LoopbackConnection
     var decoder = VoidphoneDecoder()
     var tasks: [Int: Task<Void, Never>] = [:]
+    /// Requests that have not begun; nothing is read while there are any, so all of them are of one read.
+    var waiting: ArraySlice<VoidphoneMessage> = []
+    /// What is no request has come: the connection ends when everything before it is done.
+    var isEnding = false
 
     init(_ connection: LoopbackConnection) { self.connection = connection }
   }
@@ -58,21 +62,30 @@ public final class VoidphonePort: @unchecked Sendable {
     connection.onBytes = { [weak self] in self?.received($0, client) }
     connection.onClosed = {
       for task in client.tasks.values { task.cancel() }
-      client.tasks = [:]
+      client.waiting.removeAll { if case .put = $0 { false } else { true } }
     }
   }
 
   private func received(_ bytes: [UInt8], _ client: Client) {
-    let messages: [VoidphoneMessage]
-    do { messages = try client.decoder.append(bytes) } catch { return client.connection.close() }
-    for message in messages {
+    guard !client.isEnding else { return }
+    let (messages, fault) = client.decoder.append(bytes)
+    let requests = messages.prefix { $0.isRequest }
+    client.isEnding = fault != nil || requests.count < messages.count
+    client.waiting += requests
+    goOn(client)
+  }
+
+  /// Begins as many as may be under way, and reads on when there is room for more.
+  private func goOn(_ client: Client) {
+    while client.tasks.count < Self.requestsMaximum, let message = client.waiting.popFirst() {
       switch message {
-      case .put(let key, _, _, _): begin(message, key, client)
-      case .get(let key): begin(message, key, client)
-      case .success, .failure: return client.connection.close()
+      case .put(let key, _, _, _), .get(let key): begin(message, key, client)
+      case .success, .failure: preconditionFailure("\(message) is no request")
       }
     }
-    if client.tasks.count >= Self.requestsMaximum { client.connection.setReading(false) }
+    let isFull = client.tasks.count >= Self.requestsMaximum
+    client.connection.setReading(!isFull && !client.isEnding)
+    if client.isEnding, client.tasks.isEmpty { client.connection.close() }
   }
 
   private func begin(_ message: VoidphoneMessage, _ key: [UInt8], _ client: Client) {
@@ -95,7 +108,16 @@ public final class VoidphonePort: @unchecked Sendable {
     if puts[key]?.number == number { puts[key] = nil }
     client.tasks[number] = nil
     if let answer { client.connection.send(answer.bytes) }
-    if client.tasks.count < Self.requestsMaximum { client.connection.setReading(true) }
+    goOn(client)
+  }
+}
+
+extension VoidphoneMessage {
+  fileprivate var isRequest: Bool {
+    switch self {
+    case .put, .get: true
+    case .success, .failure: false
+    }
   }
 }
 

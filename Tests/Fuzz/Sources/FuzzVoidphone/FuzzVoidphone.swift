@@ -21,7 +21,8 @@ private func read(_ stream: [UInt8], inPiecesOf size: Int) -> [VoidphoneMessage]
   var decoder = VoidphoneDecoder()
   var messages: [VoidphoneMessage] = []
   for offset in stride(from: 0, to: stream.count, by: size) {
-    guard let more = try? decoder.append(Array(stream[offset..<min(offset + size, stream.count)])) else { return nil }
+    let (more, fault) = decoder.append(Array(stream[offset..<min(offset + size, stream.count)]))
+    guard fault == nil else { return nil }
     messages += more
   }
   return messages
