@@ -337,7 +337,7 @@ public struct World {
     case .left: nodes[index].hasLeft = true
     case .searchEnded(let sync, let report): nodes[index].searches[sync] = report
     case .standingBegan, .standingEnded, .reachabilityChanged: nodes[index].standings.append(effect)
-    case .foundPersons(let id, let persons, _): nodes[index].found[id] = .some(persons)
+    case .foundPersons(let id, let persons, _, _): nodes[index].found[id] = .some(persons)
     case .syncEnded(let sync, let ends): nodes[index].syncs[sync] = ends
     case .sendDatagram(let bytes, let destination):
       guard !chance(weather.lossRatio) else { return }

@@ -2,6 +2,7 @@ import DHT
 import Identity
 import Node
 import Primitives
+import Replication
 import Simulator
 import Testing
 
@@ -132,6 +133,48 @@ import Testing
     #expect(world.nodes[0].core.dht(.ipv4)?.storedCounts.items == 1)
     world.run(for: .seconds(3 * 3600))
     #expect(world.nodes[0].core.dht(.ipv4)?.storedCounts.items == 0)
+  }
+
+  @Test("a part of two values is kept for the longer of them, another value for as long as was said last")
+  func shared() {
+    for isShared in [true, false] {
+      var core = NodeCore()
+      let key = DHTNode.PublicationKey.item(NodeID(sha1: [1]))
+      _ = core.handle(.keep(key, for: .seconds(100), isShared: isShared), at: .start)
+      _ = core.handle(.keep(key, for: .seconds(10), isShared: isShared), at: .start)
+      #expect(core.nextDeadline == Moment.start.instant + .seconds(isShared ? 100 : 10))
+      _ = core.handle(.keep(key, for: .seconds(200), isShared: isShared), at: .start)
+      #expect(core.nextDeadline == Moment.start.instant + .seconds(200))
+    }
+  }
+
+  @Test("users keep only so many values, and one that is kept may be stored anew")
+  func room() {
+    var core = NodeCore()
+    var settings = Self.network
+    settings.family = .ipv4
+    let start = NodeCore.DHTStart(
+      settings: settings, saved: nil, routers: [], secret: AuthenticationCode(prefix64: 1),
+      random: SeededRandom(seed: 1))
+    _ = core.handle(.startDHT(start), at: .start)
+    let items = (0...1_280).map { ImmutableItem(value: Array("i\($0)e".utf8)) }
+    for item in items.dropLast() { _ = core.handle(.keep(.item(item.target), for: .seconds(9_000)), at: .start) }
+    func isBusy(_ item: ImmutableItem, keeps: Bool) -> Bool {
+      core.handle(.dht(.init(1), .putImmutable(item, keeps: keeps)), at: .start).contains { effect in
+        if case .dhtFinished(_, let report) = effect { report.outcome == .busy } else { false }
+      }
+    }
+    #expect(isBusy(items.last!, keeps: true))
+    #expect(!isBusy(items.last!, keeps: false) && !isBusy(items[0], keeps: true))
+  }
+
+  @Test("a search that is given up before anybody is dialled ends at once")
+  func givenUp() {
+    var core = NodeCore()
+    _ = core.handle(.find(Finder.Settings()), at: .start)
+    #expect(!core.handle(.search(.init(1), .init()), at: .start).contains(.syncEnded(.init(1), [])))
+    #expect(core.handle(.cancelSync(.init(1)), at: .start).contains(.syncEnded(.init(1), [])))
+    #expect(core.handle(.cancelSync(.init(1)), at: .start) == [])
   }
 
   @Test("a value is stored at as many nodes as were asked for", arguments: [1, 3, 12])

@@ -145,6 +145,54 @@ private struct Pair {
     }
   }
 
+  @Test("in everybody's network nobody is dialled at an address of one's own site")
+  func publicly() {
+    var (core, _) = stage([IPAddress(93, 184, 216, 34), IPAddress(192, 168, 0, 2), IPAddress(127, 0, 0, 1)])
+    _ = core.handle(.listening(port: 7001, isPublic: true), at: .start)
+    for id in 2...3 as ClosedRange<UInt64> {
+      #expect(ask(&core, id, port: 7001) == [.send(.init(id), .dialled(.refused))])
+    }
+    guard case .dial? = ask(&core, 1, port: 7001).first else {
+      Issue.record("an address out in the world is refused")
+      return
+    }
+  }
+
+  @Test("the outcome is told while the next exchange begins")
+  func meanwhile() {
+    var (core, store) = stage([IPAddress(93, 184, 216, 34)])
+    guard case .dial(let dial, _)? = ask(&core, 1, port: 7001).first else {
+      Issue.record("no dial")
+      return
+    }
+    store.follows = [PersonID(hashing: [3])]
+    var effects = core.handle(.storeChanged, at: .start + .seconds(1))
+    var greetings = 0
+    while !effects.isEmpty {
+      switch effects.removeFirst() {
+      case .store(let ticket, let request):
+        effects += core.handle(.store(ticket, store.answer(request)), at: .start + .seconds(1))
+      case .send(_, .hello): greetings += 1
+      default: break
+      }
+    }
+    #expect(greetings == 1)
+    #expect(core.handle(.dialFailed(dial, "no"), at: .start + .seconds(1)) == [.send(.init(1), .dialled(.notReached))])
+  }
+
+  @Test("who got no answer asks again after 25 minutes")
+  func unanswered() {
+    var (core, _) = stage([IPAddress(93, 184, 216, 34)])
+    let asked = NodeCore.Effect.send(.init(1), .dialBack(port: 7001))
+    #expect(core.handle(.listening(port: 7001, isPublic: true), at: .start) == [asked])
+    #expect(core.handle(.listening(port: 7001, isPublic: true), at: .start) == [])
+    for minute in 1...25 {
+      let moment = Moment.start + .seconds(minute * 60)
+      _ = core.handle(.received(.init(1), type: Message.alive.type, body: Message.alive.body), at: moment)
+      #expect(core.handle(.deadlineReached, at: moment).contains(asked) == (minute == 25))
+    }
+  }
+
   @Test("all peers together get ten dials a minute")
   func flood() {
     var (core, _) = stage((0..<20).map { IPAddress(93, 184, 216, $0) })
@@ -190,7 +238,9 @@ private struct Pair {
     let (client, _) = try node(2)
     let address = try await server.listen(on: PeerAddress("127.0.0.1:0", for: .listening)).description
     let target = NodeCore.Target(address: address, node: key)
-    #expect(try await client.find("ADA", at: target) == [FoundPerson(person: person, name: "Ada")])
+    #expect(
+      try await client.find("ADA", at: target)
+        == FoundPersons(node: key, persons: [FoundPerson(person: person, name: "Ada")]))
     await #expect(throws: NodeError.self) { try await client.find("", at: target) }
     await #expect(throws: NodeError.self) { try await client.find("ada", at: .init(address: "127.0.0.1:1")) }
     let (changes, changed) = AsyncStream.makeStream(of: Bool.self)

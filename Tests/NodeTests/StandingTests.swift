@@ -138,6 +138,42 @@ extension [NodeCore.Effect] {
     #expect(stage.core.standingConnectionCount == 0)
   }
 
+  @Test("whoever asks for names without end is sent away, before a greeting and after it")
+  func names() {
+    var stage = Stage()
+    _ = stage.handle(.connected(.init(1), node: stage.peerKey, dialled: nil))
+    for _ in 0..<8 { #expect(stage.receive(.init(1), .find("ada")) == [.send(.init(1), .found([]))]) }
+    #expect(stage.receive(.init(1), .find("ada")).farewells() == [.busy])
+    _ = stage.admit(2)
+    for _ in 0..<20 { #expect(stage.receive(.init(2), .find("ada")) == [.send(.init(2), .found([]))]) }
+    #expect(stage.receive(.init(2), .find("ada")).farewells() == [.busy])
+  }
+
+  @Test("a name that the store cannot look for is our trouble, in an exchange too")
+  func trouble() {
+    var stage = Stage()
+    _ = stage.admit(1)
+    let question = stage.core.handle(
+      .received(.init(1), type: Message.find("ada").type, body: Message.find("ada").body), at: stage.now)
+    guard case .store(let ticket, .find)? = question.first else {
+      Issue.record("\(question)")
+      return
+    }
+    #expect(stage.receive(.init(1), stage.hello(1)).greetings.count == 1)
+    #expect(stage.handle(.store(ticket, .failed("no disk"))).farewells() == [.trouble])
+  }
+
+  @Test("a connection whose next exchange begins still stands: who is met again is not kept twice")
+  func metAgain() {
+    var stage = Stage()
+    _ = stage.admit(1)
+    stage.store.follows = [PersonID(hashing: [3])]
+    stage.now = stage.now + .seconds(1)
+    #expect(stage.handle(.storeChanged).greetings.count == 1)
+    let effects = stage.handle(.stand(.init(address: "a:1", node: stage.peerKey)))
+    #expect(effects == [.standingBegan(.init(1), node: stage.peerKey, .init(address: "a:1", node: stage.peerKey))])
+  }
+
   @Test("those that brought nothing give way after five minutes, the oldest first; whom we dialled stays")
   func room() {
     var limits = NodeCore.Limits(stands: true)

@@ -23,18 +23,14 @@ extension NodeCore {
     public var saved: SavedContacts?
     /// Endpoints that are always there; at most 16 of the family count.
     public var routers: [Endpoint]
-    /// Whether the node says in the DHT that it has what it has: whoever looks learns that this address follows these people.
-    /// Without, it only looks.
-    public var announces: Bool
     /// See `DHTNode.init`.
     public var secret: AuthenticationCode
     public var random: SeededRandom
 
     public init(
-      settings: DHTSettings, saved: SavedContacts?, routers: [Endpoint], announces: Bool = true,
-      secret: AuthenticationCode, random: SeededRandom
+      settings: DHTSettings, saved: SavedContacts?, routers: [Endpoint], secret: AuthenticationCode,
+      random: SeededRandom
     ) {
-      self.announces = announces
       self.settings = settings
       self.saved = saved
       self.routers = routers
@@ -77,8 +73,6 @@ extension NodeCore {
     /// When values end that are kept for a time, and the first of these ends.
     var ends: [DHTNode.PublicationKey: Instant] = [:]
     var firstEnd: Instant?
-    /// As the last start said.
-    var announces = true
 
     var nextDeadline: Instant? { (nodes.map { $0?.nextDeadline } + [firstEnd]).compactMap { $0 }.min() }
   }
@@ -96,7 +90,6 @@ extension NodeCore {
     let effects = leave(family, moment)
     finding.nodes[family.rawValue] = DHTNode(
       settings: start.settings, id: start.saved?.id, secret: start.secret, random: start.random, at: moment)
-    finding.announces = start.announces
     let join = DHTNode.Command.bootstrap(contacts: start.saved?.contacts ?? [], routers: start.routers)
     // What peers have found out before is true of a network entered later, too.
     return effects + drive(family, .dialBack(isReachable: isReachable), moment)
@@ -114,8 +107,8 @@ extension NodeCore {
     return DHTFamily.allCases.flatMap { drive($0, .withdraw(key), moment) }
   }
 
-  mutating func keep(_ key: DHTNode.PublicationKey, until end: Instant) -> [Effect] {
-    finding.ends[key] = end
+  mutating func keep(_ key: DHTNode.PublicationKey, until end: Instant, _ isShared: Bool) -> [Effect] {
+    finding.ends[key] = isShared ? max(finding.ends[key] ?? end, end) : end
     finding.firstEnd = finding.ends.values.min()
     return []
   }
@@ -123,10 +116,18 @@ extension NodeCore {
   mutating func findingDeadlineReached(_ moment: Moment) -> [Effect] {
     var effects: [Effect] = []
     if let first = finding.firstEnd, first <= moment.instant {
-      for key in finding.ends.filter({ $0.value <= moment.instant }).keys { effects += withdraw(key, moment) }
+      let over = finding.ends.filter { $0.value <= moment.instant }.keys
+      for key in over.sorted(by: DHTNode.PublicationKey.precedes) { effects += withdraw(key, moment) }
     }
     return effects + driveDue(moment)
   }
+
+  /// Whether a value is kept for a time.
+  func keeps(_ key: DHTNode.PublicationKey) -> Bool { finding.ends[key] != nil }
+
+  /// Values that users keep: the longest one with all its parts, and some. The rest of `DHTNode.publicationsMaximum` is for
+  /// what makes people be found.
+  static let userValuesMaximum = 1_280
 
   private mutating func driveDue(_ moment: Moment) -> [Effect] {
     DHTFamily.allCases.flatMap { family -> [Effect] in
@@ -137,6 +138,11 @@ extension NodeCore {
 
   /// Asks the DHT in every family that there is, or in the one that the command speaks of.
   mutating func ask(_ command: DHTNode.Command, for asker: Asker, _ moment: Moment) -> [Effect] {
+    if case .user = asker, let key = command.kept, finding.ends[key] == nil,
+      finding.ends.count >= Self.userValuesMaximum
+    {
+      return tell(asker, .finished(DHTNode.Report(id: DHTNode.OperationID(0), outcome: .busy)), moment)
+    }
     let families: [DHTFamily] =
       switch command {
       case .ping(let endpoint): [DHTFamily(endpoint)]
@@ -215,6 +221,28 @@ extension NodeCore {
       effects += finished(DHTNode.Report(id: id, outcome: .unreachable), in: family, moment)
     }
     return effects
+  }
+}
+
+extension DHTNode.PublicationKey {
+  /// By target; announcements before items.
+  static func precedes(_ a: Self, _ b: Self) -> Bool {
+    switch (a, b) {
+    case (.announce(let a), .announce(let b)), (.item(let a), .item(let b)): a < b
+    case (.announce, .item): true
+    case (.item, .announce): false
+    }
+  }
+}
+
+extension DHTNode.Command {
+  /// What is to be stored again and again, if that is asked for.
+  fileprivate var kept: DHTNode.PublicationKey? {
+    switch self {
+    case .putImmutable(let item, true, _): .item(item.target)
+    case .putMutable(let item, _, _, true, _): .item(item.target)
+    default: nil
+    }
   }
 }
 

@@ -41,21 +41,23 @@ extension NodeCore {
   /// Asks a peer to dial us, when it is time and it sees us from where our peers are.
   mutating func askBack(_ id: ConnectionID) -> [Effect] {
     guard let port = reachability.port, let connection = connections[id], let standing = connection.standing,
-      !connection.isClosing, !standing.isDialling, let source = connection.source,
+      !connection.isClosing, let source = connection.source,
       !reachability.isPublic || source.addressClass == .global,
-      standing.askedBackAt.map({ $0 + Self.askInterval <= clock }) ?? true
+      standing.askedBackAt.map({ $0 + Self.askInterval <= clock }) ?? true,
+      // An answer that is so late does not come.
+      standing.diallingSince.map({ $0 + Self.askInterval <= clock }) ?? true
     else { return [] }
     connections[id]!.standing!.askedBackAt = clock
-    connections[id]!.standing!.isDialling = true
+    connections[id]!.standing!.diallingSince = clock
     return [.send(id, .dialBack(port: port))]
   }
 
   /// A peer tells what became of its dial.
   mutating func dialled(_ id: ConnectionID, _ outcome: Message.DialBackOutcome) -> [Effect] {
-    guard let connection = connections[id], connection.standing?.isDialling == true else {
+    guard let connection = connections[id], connection.standing?.diallingSince != nil else {
       return fault(id, "the outcome of a dial that nobody asked for")
     }
-    connections[id]!.standing!.isDialling = false
+    connections[id]!.standing!.diallingSince = nil
     guard outcome == .reached, let source = connection.source else { return [] }
     let witnesses = reachability.witnesses
     if witnesses.count >= Self.witnessesMaximum, witnesses[connection.node] == nil,
@@ -91,6 +93,8 @@ extension NodeCore {
     let node = connections[id]!.node
     reachability.served = reachability.served.filter { clock - $0.value < Self.servedMinimum }
     guard let source = connections[id]!.source, source.addressClass != .martian,
+      // In everybody's network nobody has us knock at doors of our own site.
+      !reachability.isPublic || source.addressClass == .global,
       port >= AddressRules.portMinimum || source.addressClass != .global, reachability.served[node] == nil,
       reachability.requests.allows(Self.servedRate, at: clock)
     else { return [.send(id, .dialled(.refused))] }

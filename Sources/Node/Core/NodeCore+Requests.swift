@@ -14,22 +14,34 @@ extension NodeCore {
     case .find(let name):
       // One at a time: whoever asks on waits for the answer before.
       guard !connections[id]!.isFinding else { return fault(id, "a second name before the first was answered") }
-      if connections[id]!.standing != nil {
-        guard connections[id]!.standing!.requests.allows(Self.requestRate, at: clock) else {
-          return sendAway(id, .busy, "the peer asks too often")
-        }
-        connections[id]!.standing!.requests.take(Self.requestRate, at: clock)
-      }
+      if connections[id]!.isUndecided { connections[id]!.names += 1 }
+      guard connections[id]!.requests.allows(Self.requestRate, at: clock), connections[id]!.names <= Self.namesMaximum
+      else { return sendAway(id, .busy, "the peer asks too often") }
+      connections[id]!.requests.take(Self.requestRate, at: clock)
       connections[id]!.isFinding = true
       let ticket = StoreTicket(nextTicket)
       nextTicket += 1
-      questions[ticket] = id
+      questions[ticket] = Question(connection: id, purpose: .name)
       return [.store(ticket, .find(name: name, maximum: MessageLimits.foundPersons))]
     case .dialBack(let port) where stands: return dialBack(id, port)
     case .dialled(let outcome) where stands: return dialled(id, outcome)
     default: return nil
     }
   }
+
+  /// The store looked for a name.
+  mutating func answeredName(_ id: ConnectionID, _ reply: StoreReply) -> [Effect] {
+    guard connections[id]?.isClosing == false else { return [] }
+    connections[id]!.isFinding = false
+    switch reply {
+    case .found(let persons): return [.send(id, .found(persons))]
+    case .failed(let reason): return sendAway(id, .trouble, reason)
+    default: preconditionFailure("the store answered \(reply) to a question for a name")
+    }
+  }
+
+  /// Names that are asked for before the first greeting: whoever has more may stay.
+  private static let namesMaximum = 8
 
   mutating func fault(_ id: ConnectionID, _ what: String) -> [Effect] {
     ban(connections[id]!.node, clock)

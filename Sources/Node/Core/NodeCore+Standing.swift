@@ -26,11 +26,9 @@ extension NodeCore {
     var isAsking = false
     /// When the store may be asked again.
     var renewableAt: Instant
-    /// When the peer was last asked to dial us, and whether it has not answered yet.
+    /// When the peer was last asked to dial us, and since when its answer is waited for.
     var askedBackAt: Instant?
-    var isDialling = false
-    /// What the peer asks for of its own accord.
-    var requests: TokenBucket
+    var diallingSince: Instant?
     /// The last exchange; events, bytes and round trips of all.
     var report: ExchangeReport
 
@@ -107,7 +105,7 @@ extension NodeCore {
       connection.standing
       ?? Standing(
         since: clock, heardAt: clock, saidAt: clock, told: exchange.told, interests: 0, renewableAt: clock,
-        requests: TokenBucket(at: clock), report: ExchangeReport())
+        report: ExchangeReport())
     if exchange.report.events > 0 { standing.helpedAt = clock }
     standing.heardAt = clock
     standing.saidAt = clock
@@ -136,10 +134,10 @@ extension NodeCore {
     connections[id]!.standing!.heardAt = clock
     switch message {
     case .hello:
-      guard connections[id]!.standing!.requests.allows(Self.requestRate, at: clock) else {
+      guard connections[id]!.requests.allows(Self.requestRate, at: clock) else {
         return sendAway(id, .busy, "the peer asks too often")
       }
-      connections[id]!.standing!.requests.take(Self.requestRate, at: clock)
+      connections[id]!.requests.take(Self.requestRate, at: clock)
       return begin(.responder, on: id, stands: true) + drive(id, .received(message), clock)
     case .bye(let reason): return end(id, Self.words(for: reason == .finished ? .finished : .farewell(reason)))
     default:
@@ -172,21 +170,20 @@ extension NodeCore {
     connections[id]!.standing!.renewableAt = clock + Self.renewalInterval
     let ticket = StoreTicket(nextTicket)
     nextTicket += 1
-    questions[ticket] = id
+    questions[ticket] = Question(connection: id, purpose: .news)
     return [.store(ticket, .news(node: connection.node, since: standing.told.number, entriesMaximum: Self.newsEntries))]
   }
 
-  /// The store looked for news.
-  mutating func answered(_ id: ConnectionID, _ reply: StoreReply) -> [Effect] {
-    guard let connection = connections[id], !connection.isClosing else { return [] }
-    if case .found(let persons) = reply {
-      connections[id]!.isFinding = false
-      return [.send(id, .found(persons))]
+  /// The store looked for news, or for a name.
+  mutating func answered(_ question: Question, _ reply: StoreReply) -> [Effect] {
+    switch question.purpose {
+    case .news: answeredNews(question.connection, reply)
+    case .name: answeredName(question.connection, reply)
     }
-    guard let standing = connection.standing else {
-      if case .failed(let reason) = reply { return sendAway(id, .trouble, reason) }
-      return []
-    }
+  }
+
+  private mutating func answeredNews(_ id: ConnectionID, _ reply: StoreReply) -> [Effect] {
+    guard let connection = connections[id], !connection.isClosing, let standing = connection.standing else { return [] }
     connections[id]!.standing!.isAsking = false
     // When an exchange began meanwhile, the question is asked again after it.
     guard case .standing = connection.session else { return [] }
@@ -197,7 +194,8 @@ extension NodeCore {
       guard isCovered, interests == standing.interests, !standing.isProbed else {
         return begin(.initiator, on: id, stands: true)
       }
-      connections[id]!.standing!.told.number = page.mark.number
+      // An exchange that ran meanwhile may have told more.
+      connections[id]!.standing!.told.number = max(standing.told.number, page.mark.number)
       return []
     case .failed(let reason): return sendAway(id, .trouble, reason)
     default: preconditionFailure("the store answered \(reply) to a question for news")
@@ -262,7 +260,7 @@ extension NodeCore.Connection {
   var stands: Bool {
     switch session {
     case .standing: true
-    case .exchange(let exchange, _): exchange.stands
+    case .exchange(let exchange, _): standing != nil || exchange.stands
     case .undecided, .finding, .joining, .certifying, .closing: false
     }
   }

@@ -28,11 +28,22 @@ extension NodeCore {
     var source: IPAddress?
     /// The store looks for a name that the peer asked for.
     var isFinding = false
+    /// Names that it asked for before it greeted.
+    var names = 0
+    /// What the peer asks for of its own accord.
+    var requests = TokenBucket(at: Instant(nanoseconds: 0))
     var session: Session
     /// From the end of the first exchange on, when the connection stands.
     var standing: Standing?
     /// The greeting of the next exchange, which came while the store was still busy with the last.
     var early: Message?
+  }
+
+  /// What the store was asked outside of exchanges. Replies are read by it, not by their shape.
+  struct Question: Sendable {
+    enum Purpose: Hashable, Sendable { case news, name }
+    let connection: ConnectionID
+    let purpose: Purpose
   }
 
   struct RunningSync: Sendable {

@@ -29,7 +29,7 @@ extension NodeCore {
     case .join(let sync, _, _): return [.joined(sync, record: nil, reason: reason)]
     case .sync(let sync, let target): return notReached(target, of: sync, reason)
     case .stand(let target): return unmet(target, by: id, reason)
-    case .find(let sync, _, _): return [.foundPersons(sync, nil, reason: reason)]
+    case .find(let sync, _, _): return [.foundPersons(sync, nil, from: nil, reason: reason)]
     case .back(let asker): return tell(asker, .notReached)
     }
   }
@@ -51,7 +51,8 @@ extension NodeCore {
       }
     }
     for (id, dial) in dials { if case .sync(sync, _) = dial { return [.abandon(id)] } }
-    return []
+    // A search that waits for its lookups has neither.
+    return nextTarget(of: sync)
   }
 
   static let cancelled = "the sync was given up"

@@ -52,8 +52,9 @@ public struct NodeCore: Sendable {
     case dht(DHTRequestID, DHTNode.Command)
     /// A value is not to be stored again.
     case withdraw(DHTNode.PublicationKey)
-    /// A value is not to be stored again after this time.
-    case keep(DHTNode.PublicationKey, for: Duration)
+    /// A value is not to be stored again after this time; one that others may want too, not before the time it was kept
+    /// for already.
+    case keep(DHTNode.PublicationKey, for: Duration, isShared: Bool = false)
     case deadlineReached
     /// Keep a connection to this peer from now on.
     case stand(Target)
@@ -118,8 +119,8 @@ public struct NodeCore: Sendable {
     /// A standing connection is gone, or an attempt to get one failed; that follows on `.sessionEnded`, if there was a
     /// session. A target that is still wanted is dialled again.
     case standingEnded(SessionEnd)
-    /// The answer to `.find`; nil with the reason why there is none.
-    case foundPersons(SyncID, [FoundPerson]?, reason: String?)
+    /// The answer to `.findName`, and whose it is; nil with the reason why there is none.
+    case foundPersons(SyncID, [FoundPerson]?, from: PublicKey?, reason: String?)
     /// Peers that dialled us back reached us, or none did for an hour.
     case reachabilityChanged(Bool)
   }
@@ -152,7 +153,7 @@ public struct NodeCore: Sendable {
   var syncs: [SyncID: RunningSync] = [:]
   var tickets: [StoreTicket: ConnectionID] = [:]
   /// Questions outside of exchanges: whether there is news for a peer, and who is called as it asks.
-  var questions: [StoreTicket: ConnectionID] = [:]
+  var questions: [StoreTicket: Question] = [:]
   var reachability = Reachability()
   /// In the order asked for.
   var stands: [Stand] = []
@@ -188,7 +189,7 @@ public struct NodeCore: Sendable {
   public var sessionCount: Int { connections.count }
 
   /// The connection whose session a request to the store is part of.
-  public func connection(of ticket: StoreTicket) -> ConnectionID? { tickets[ticket] ?? questions[ticket] }
+  public func connection(of ticket: StoreTicket) -> ConnectionID? { tickets[ticket] ?? questions[ticket]?.connection }
 
   /// The sync that a request to the store is part of.
   public func sync(of ticket: StoreTicket) -> SyncID? {
@@ -220,7 +221,7 @@ public struct NodeCore: Sendable {
     case .unsent(let id, let bytes): return drive(id, .unsent(bytes), now)
     case .disconnected(let id, let reason): return disconnected(id, reason)
     case .store(let ticket, let reply):
-      if let id = questions.removeValue(forKey: ticket) { return answered(id, reply) }
+      if let question = questions.removeValue(forKey: ticket) { return answered(question, reply) }
       guard let id = tickets.removeValue(forKey: ticket) else { return [] }
       return drive(id, .store(reply), now) + (reply.isChange ? storeChanged() : [])
     case .certified(let id, let record): return certified(id, record)
@@ -229,7 +230,7 @@ public struct NodeCore: Sendable {
     case .datagram(let bytes, let source): return datagram(bytes, source, moment)
     case .dht(let request, let command): return ask(command, for: .user(request), moment)
     case .withdraw(let key): return withdraw(key, moment)
-    case .keep(let key, let span): return keep(key, until: now + span)
+    case .keep(let key, let span, let isShared): return keep(key, until: now + span, isShared)
     case .deadlineReached:
       return deadlineReached(now) + findingDeadlineReached(moment) + seekingDeadlineReached(moment)
         + judgeReachability()
@@ -341,7 +342,9 @@ public struct NodeCore: Sendable {
       switch message {
       case .found(let persons):
         connections[id]!.session = .closing
-        return [.foundPersons(sync, persons, reason: nil), .send(id, .bye(.finished)), .close(id)]
+        return [
+          .foundPersons(sync, persons, from: connection.node, reason: nil), .send(id, .bye(.finished)), .close(id),
+        ]
       case .bye(let reason): return end(id, "the peer refused: \(reason)")
       default: return end(id, "the peer answered with \(Message.name(ofType: type))")
       }
@@ -418,7 +421,7 @@ public struct NodeCore: Sendable {
           sync: nil, target: connection.target, node: connection.node, connection: id,
           report: connection.standing?.report, failure: failure))
     case .joining(let sync, _, _): return [.joined(sync, record: nil, reason: failure)]
-    case .finding(let sync, _): return [.foundPersons(sync, nil, reason: failure)]
+    case .finding(let sync, _): return [.foundPersons(sync, nil, from: nil, reason: failure)]
     case .exchange(let exchange, let sync):
       // A cut after both sides were done loses nothing but the farewell.
       let failure = exchange.report.ending == .finished ? nil : failure

@@ -111,7 +111,6 @@ extension ProfileService {
       do { routers += try UDPSocket.resolve(address, numericOnly: true) } catch { dht.names.append(address) }
     }
     var configuration = DHTConfiguration(settings: settings, routers: routers)
-    configuration.announces = options.dht.announces
     for (family, item) in Self.contactFiles where directory.contains(item) {
       let bytes = try PrivateFile.read(directory.path(of: item), atMost: SavedContacts.byteCountMaximum)
       // Contacts that do not read are found again by way of the others.

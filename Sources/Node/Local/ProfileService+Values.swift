@@ -21,7 +21,15 @@ extension ProfileService {
       expires = nil
     }
     let keeping = DHTKeeping(isKept: options.isNode, lifetime: .seconds(Int64(lifetime)), copies: put.copies)
-    let parts = try await store(value.parts, keeping, runtime)
+    var fresh: [DHTNode.PublicationKey] = []
+    if keeping.isKept {
+      for part in value.parts where await !runtime.keeps(.item(part.target)) { fresh.append(.item(part.target)) }
+    }
+    let parts: [(nodes: Int, isHeldHere: Bool)]
+    do { parts = try await store(value.parts, keeping, runtime) } catch {
+      for part in fresh { await runtime.withdraw(part) }
+      throw error
+    }
     let head: DHTNode.Report
     let target: NodeID
     switch put.name {
@@ -39,10 +47,19 @@ extension ProfileService {
     case .voidphone(let key):
       (head, target) = await store(value.head, StoredName.voidphone(key), StoredName.openKey, now, keeping, runtime)
     }
-    if keeping.isKept { await runtime.keep(.item(target), for: keeping.lifetime) }
+    let isStored = if case .stored = head.outcome { true } else { false }
+    if keeping.isKept, isStored {
+      let isShared = if case .immutable = put.name { true } else { false }
+      await runtime.keep(.item(target), for: keeping.lifetime, isShared: isShared)
+    } else if keeping.isKept {
+      // Parts without a head are nothing to anybody.
+      for part in fresh { await runtime.withdraw(part) }
+      if await !runtime.keeps(.item(target)) { await runtime.withdraw(.item(target)) }
+    }
     var stored = LocalDHTStored(
       target: target, nodes: parts.map(\.nodes).min() ?? .max, parts: 1 + value.parts.count,
-      isHeldHere: parts.allSatisfy(\.isHeldHere), isKept: keeping.isKept, expires: expires, isOutdone: false)
+      isHeldHere: parts.allSatisfy(\.isHeldHere), isKept: keeping.isKept && isStored, expires: expires,
+      isOutdone: false)
     switch head.outcome {
     case .stored(let storage):
       stored.nodes = min(stored.nodes, storage.nodes.count)
@@ -83,8 +100,8 @@ extension ProfileService {
       for attempt in 1...Self.attemptsMaximum {
         if attempt > 1 { try await Task.sleep(for: Self.retryPause) }
         let report = await runtime.ask(.putImmutable(part, keeps: keeping.isKept, copies: keeping.copies))
-        if keeping.isKept { await runtime.keep(.item(part.target), for: keeping.lifetime) }
         if case .stored(let storage) = report.outcome, !storage.nodes.isEmpty || storage.isHeldHere {
+          if keeping.isKept { await runtime.keep(.item(part.target), for: keeping.lifetime, isShared: true) }
           // Others were asked, and could not answer: they have a budget for that.
           if storage.nodes.isEmpty, attempt < Self.attemptsMaximum, report.queries > 0 { continue }
           return (storage.nodes.count, storage.isHeldHere)

@@ -9,8 +9,6 @@ public struct DHTConfiguration: Sendable {
   public var settings: DHTSettings
   /// Endpoints that are always there, of both families.
   public var routers: [Endpoint]
-  /// See `NodeCore.DHTStart`.
-  public var announces = true
   /// Of the last run, by family.
   public var saved: [NodeCore.DHTFamily: SavedContacts]
   /// Keeps contacts for the next run. Called on the node's queue; it may take the time of a small file.
@@ -127,7 +125,6 @@ extension NodeRuntime {
         .startDHT(
           NodeCore.DHTStart(
             settings: settings, saved: configuration.saved[family], routers: configuration.routers,
-            announces: configuration.announces,
             secret: AuthenticationCode(SystemRandom.bytes(AuthenticationCode.byteCount))!,
             random: SeededRandom(seed: SystemRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }))))
     }
@@ -157,7 +154,13 @@ extension NodeRuntime {
   }
 
   /// Stores a value that is kept again until so much time has passed.
-  public func keep(_ key: DHTNode.PublicationKey, for span: Duration) { feed(.keep(key, for: span)) }
+  /// - Parameter isShared: it may be part of more than one value, and is kept for the longest of them.
+  public func keep(_ key: DHTNode.PublicationKey, for span: Duration, isShared: Bool = false) {
+    feed(.keep(key, for: span, isShared: isShared))
+  }
+
+  /// Whether a value is kept for a time already.
+  func keeps(_ key: DHTNode.PublicationKey) -> Bool { core.keeps(key) }
 
   /// Stores a value no longer; what others hold of it fades.
   public func withdraw(_ key: DHTNode.PublicationKey) { feed(.withdraw(key)) }

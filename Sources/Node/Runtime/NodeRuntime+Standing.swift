@@ -23,7 +23,7 @@ extension NodeRuntime {
   /// follows somebody pins the id.
   /// - Throws: `NodeError` `.refused` for a name that is empty or over 128 bytes, `.unreachable` for a peer that is not
   ///   there, is another one, or does not answer.
-  public func find(_ name: String, at target: NodeCore.Target) async throws -> [FoundPerson] {
+  public func find(_ name: String, at target: NodeCore.Target) async throws -> FoundPersons {
     guard (1...MessageLimits.nameBytes).contains(name.utf8.count) else {
       throw NodeError(.refused, "a name has 1 to \(MessageLimits.nameBytes) bytes")
     }
@@ -42,4 +42,15 @@ extension NodeRuntime {
 
   /// Called on the node's queue with every change; it must not wait.
   public func setStandingObserver(_ observer: (@Sendable (StandingChange) -> Void)?) { onStanding = observer }
+}
+
+/// What a node says about a name.
+public struct FoundPersons: Hashable, Sendable {
+  public var node: PublicKey
+  public var persons: [FoundPerson]
+
+  public init(node: PublicKey, persons: [FoundPerson]) {
+    self.node = node
+    self.persons = persons
+  }
 }

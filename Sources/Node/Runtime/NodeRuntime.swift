@@ -30,7 +30,7 @@ public actor NodeRuntime<Store: StoreAnswering> {
   var leavers: [CheckedContinuation<Void, Never>] = []
   var hasLeft = false
   private var joins: [NodeCore.SyncID: CheckedContinuation<[UInt8], any Error>] = [:]
-  var finds: [NodeCore.SyncID: CheckedContinuation<[FoundPerson], any Error>] = [:]
+  var finds: [NodeCore.SyncID: CheckedContinuation<FoundPersons, any Error>] = [:]
   var onReachability: (@Sendable (Bool) -> Void)?
   private var certifier: (@Sendable (Message.JoinRequest) async -> [UInt8]?)?
   var onStanding: (@Sendable (StandingChange) -> Void)?
@@ -205,10 +205,10 @@ public actor NodeRuntime<Store: StoreAnswering> {
     case .searchEnded(let id, let report): searchReports[id] = report
     case .standingBegan(_, let node, let target): onStanding?(.began(node: node, target))
     case .standingEnded(let end): onStanding?(.ended(end))
-    case .foundPersons(let id, let persons, let reason):
+    case .foundPersons(let id, let persons, let node, let reason):
       guard let waiter = finds.removeValue(forKey: id) else { return }
-      if let persons {
-        waiter.resume(returning: persons)
+      if let persons, let node {
+        waiter.resume(returning: FoundPersons(node: node, persons: persons))
       } else {
         waiter.resume(throwing: NodeError(.unreachable, reason ?? "the peer did not answer"))
       }
