@@ -163,6 +163,29 @@ extension [NodeCore.Effect] {
     #expect(stage.handle(.store(ticket, .failed("no disk"))).farewells() == [.trouble])
   }
 
+  @Test("an old answer about news, after an exchange that told more, is not asked for again")
+  func lateNews() {
+    var stage = Stage()
+    _ = stage.admit(1)
+    stage.now = stage.now + .seconds(1)
+    guard case .store(let ticket, let request)? = stage.core.handle(.storeChanged, at: stage.now).first,
+      case .news(let page, let interests) = stage.store.answer(request)
+    else {
+      Issue.record("the store is not asked for news")
+      return
+    }
+    stage.store.author(PersonID(hashing: [2]), events: 1..<2)
+    _ = stage.receive(.init(1), stage.hello(1))
+    _ = stage.receive(.init(1), .done)
+    #expect(stage.handle(.store(ticket, .news(page, interests: interests))) == [])
+    stage.now = stage.now + .seconds(1)
+    guard case .store(_, .news(_, let since, _))? = stage.core.handle(.storeChanged, at: stage.now).first else {
+      Issue.record("the store is not asked again")
+      return
+    }
+    #expect(since > page.mark.number)
+  }
+
   @Test("a connection whose next exchange begins still stands: who is met again is not kept twice")
   func metAgain() {
     var stage = Stage()
