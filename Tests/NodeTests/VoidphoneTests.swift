@@ -7,12 +7,15 @@ import Transport
 
 @Suite struct VoidphoneTests {
   static let key = [UInt8](0..<32)
-  static let messages: [VoidphoneMessage] = [
-    .put(key: key, value: Array("hello".utf8), lifetime: 3600, copies: 3),
-    .put(key: key, value: [], lifetime: 0, copies: 0), .get(key: key),
-    .success(key: key, value: [UInt8](repeating: 7, count: VoidphoneMessage.valueByteCountMaximum)),
-    .failure(key: key),
-  ]
+  // Made anew each time: the leak sanitizer does not see through the enum to bytes that a constant keeps.
+  static var messages: [VoidphoneMessage] {
+    [
+      .put(key: key, value: Array("hello".utf8), lifetime: 3600, copies: 3),
+      .put(key: key, value: [], lifetime: 0, copies: 0), .get(key: key),
+      .success(key: key, value: [UInt8](repeating: 7, count: VoidphoneMessage.valueByteCountMaximum)),
+      .failure(key: key),
+    ]
+  }
 
   @Test("messages have the layout of the API")
   func layout() {

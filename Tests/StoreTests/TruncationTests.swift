@@ -79,4 +79,17 @@ import Testing
     }
     #expect(shown.events.count == small.listing.events.count - 5)
   }
+
+  @Test("a reader shows what lies before rot in the write-ahead log, and verify names it")
+  func rottenLog() throws {
+    let small = try SmallStore(keepsLog: true)
+    var files = small.files
+    let reader = { (files: SmallStore.Files) in
+      try EventStore(reading: "store", environment: StorageEnvironment(disk: files.disk))
+    }
+    #expect(try reader(files).verify(full: false).isEmpty)
+    files.writeAheadLog![32 + 24 + 2_000] ^= 1
+    let found = try reader(files).verify(full: false)
+    #expect(found.count == 1 && found.first?.message.contains("of the write-ahead log is damaged") == true, "\(found)")
+  }
 }

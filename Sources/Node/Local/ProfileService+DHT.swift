@@ -171,7 +171,8 @@ extension ProfileService {
   func dhtRuntime() async throws -> NodeRuntime<ProfileStore> {
     guard !options.dht.isDisabled else { throw NodeError(.refused, "this node runs without the DHT") }
     guard directory.contains(.network) else {
-      throw NodeError(.notFound, "this profile is in no network; tl join enters one, tl invite begins one")
+      throw NodeError(
+        .notFound, "this profile is in no network: tl join enters one, tl invite begins one; tl sync ADDR needs none")
     }
     try await startDHT()
     let runtime = try await connected().runtime

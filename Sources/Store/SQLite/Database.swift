@@ -100,16 +100,31 @@ public final class Database {
       throw StoreError(.damaged, "the store's file is gone, but its write-ahead log is here", path: path)
     }
     guard mode == .writer, !options.givesUpTransactions else { return }
+    if let words = try damage(inLogOf: path, environment) { throw StoreError(.damaged, words, path: log) }
+  }
+
+  /// What rotted in the write-ahead log in front of transactions that were told as durable. A damaged last transaction is
+  /// not among it: one that a power cut tore looks the same, and was never told.
+  private static func damage(
+    inLogOf path: String, _ environment: StorageEnvironment
+  ) throws(StoreError) -> String? {
+    let log = "\(path)-wal"
+    guard let bytes = environment.size(of: log), bytes > 0 else { return nil }
     let content = WriteAheadLog(try environment.bytes(of: log), takesBroken: false)
     if let refusal = content.refusal, bytes > WriteAheadLog.headerBytes {
-      throw StoreError(.damaged, "the write-ahead log is damaged: \(refusal)", path: log)
+      return "the write-ahead log is damaged: \(refusal)"
     }
-    if let end = content.end, content.transactionsBehind > 0 {
-      throw StoreError(
-        .damaged,
-        "frame \(end) of the write-ahead log is damaged, and \(content.transactionsBehind) transactions lie behind it",
-        path: log)
-    }
+    guard let end = content.end, content.transactionsBehind > 0 else { return nil }
+    let count = content.transactionsBehind
+    let behind = count == 1 ? "a transaction lies" : "\(count) transactions lie"
+    return "frame \(end) of the write-ahead log is damaged, and \(behind) behind it"
+  }
+
+  /// As a writer finds it when it opens; a reader opens, and shows what lies before.
+  func damageInLog() throws(StoreError) -> String? {
+    // A log that somebody writes while it is read may look torn; damage stays the same.
+    guard let words = try Self.damage(inLogOf: path, environment) else { return nil }
+    return try Self.damage(inLogOf: path, environment) == words ? words : nil
   }
 
   private func configure() throws(StoreError) {

@@ -63,7 +63,7 @@ extension Command {
       profile is in one network; --replace leaves the one that it is in.
       """,
     examples: [
-      .init("tl join tl://aeda…", "enter the network of the ticket"),
+      .init("tl join tl://aeb2…", "enter the network of the ticket"),
       .init("tl join public --replace", "change to the public network"),
     ],
     positionals: [invitation], options: [replaceNetwork]
@@ -86,6 +86,10 @@ extension Command {
       return try invocation.output.line(line)
     }
     invocation.output.note("in \(network.words) now; tl node takes part in it")
+    if network.network == .mainline {
+      invocation.output.warn(
+        "there everybody can see your address and whose posts you hold; tl node --no-announce tells less")
+    }
   }
 }
 

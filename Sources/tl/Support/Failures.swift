@@ -26,6 +26,14 @@ private func explain(_ error: StoreError) -> CommandFailure? {
       .locked, "the profile is \(words)", hint: "one process writes at a time; a node that runs serves all commands")
   case .permissions: return CommandFailure(.failed, words, hint: "a profile and its keys are for their owner alone")
   case .noSpace: return CommandFailure(.noSpace, words, hint: "nothing was changed; make room and try again")
+  case .damaged where error.message.contains("write-ahead log"):
+    // What was told last is lost here: going on would sign other events under the same numbers.
+    return CommandFailure(
+      .verificationFailed, words,
+      hints: [
+        "nothing is written to this profile any more; tl show and tl log still read what lies before, tl-log the rest",
+        "in another --home, tl restore makes a new device of this person from a backup, and tl sync brings all back",
+      ])
   case .damaged:
     return CommandFailure(
       .verificationFailed, words, hint: "tl log repair takes out what is damaged, and tl sync fetches it again")
